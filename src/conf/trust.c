@@ -1,0 +1,144 @@
+#include "conf/trust.h"
+
+#include <arpa/inet.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/path.h"
+#include "base/str.h"
+#include "conf/lists.h"
+
+/* What is asked so far. */
+struct asking {
+	struct arena *a;
+	const char *project;
+	const char *home;
+	LIST_OF(struct trust_request) list;
+};
+
+static void ask(struct asking *t, const char *what, const struct origin *at)
+{
+	struct trust_request r = { what, *at };
+
+	LIST_PUSH(t->a, &t->list, r);
+}
+
+bool trust_env_harmless(const char *name)
+{
+	/* They tell of the terminal, the language and the time, not of the user. */
+	static const char *const names[] = {
+		"CLICOLOR", "CLICOLOR_FORCE", "COLORTERM", "COLUMNS", "FORCE_COLOR", "LANG",
+		"LANGUAGE", "LINES", "NO_COLOR", "SOURCE_DATE_EPOCH", "TERM", "TZ",
+	};
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (str_eq(names[i], name))
+			return true;
+	return str_starts(name, "LC_");
+}
+
+/* As plan/ resolves it for an untrusted line: relative to the project. */
+static const char *host_path(const struct asking *t, const char *written)
+{
+	const char *path = path_expand_home(t->a, written, t->home);
+
+	return path_clean(t->a, path[0] == '/' ? path : path_join(t->a, t->project, path));
+}
+
+static void ask_base(struct asking *t, const struct profile *p)
+{
+	const char *path;
+
+	if (p->base.at.trusted || (p->base.kind != BASE_DIR && p->base.kind != BASE_TAR &&
+				   p->base.kind != BASE_OCI))
+		return;
+	path = host_path(t, p->base.ref);
+	if (!path_is_under(path, t->project))
+		ask(t, arena_printf(t->a, "'%s' as the root", path), &p->base.at);
+}
+
+/* sbx.ini, sbx.lock and .sbx are read-only at their own path (DESIGN.md §5.10); so no second,
+ * writable way to them. */
+static bool opens_policy(const struct asking *t, const char *path)
+{
+	static const char *const own[] = { "sbx.ini", "sbx.lock", ".sbx" };
+
+	for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++) {
+		const char *policy = path_join(t->a, t->project, own[i]);
+
+		if (path_is_under(path, policy) || path_is_under(policy, path))
+			return true;
+	}
+	return false;
+}
+
+static void ask_mounts(struct asking *t, const struct profile *p)
+{
+	for (size_t i = 0; i < p->mounts.n; i++) {
+		const struct mount_value *v = &p->mounts.v[i];
+		const char *path = host_path(t, v->host);
+
+		if (v->at.trusted || (path_is_under(path, t->project) &&
+				      !(v->writable && opens_policy(t, path))))
+			continue;
+		ask(t, arena_printf(t->a, "mount '%s' at '%s', %s", path, v->inside,
+				    v->writable ? "read-write" : "read-only"), &v->at);
+	}
+}
+
+static bool is_loopback(const char *address)
+{
+	struct in_addr v4;
+	struct in6_addr v6;
+
+	if (!address)
+		return true;
+	if (inet_pton(AF_INET, address, &v4) == 1)
+		return ntohl(v4.s_addr) >> 24 == 127;
+	return inet_pton(AF_INET6, address, &v6) == 1 && IN6_IS_ADDR_LOOPBACK(&v6);
+}
+
+static void ask_network(struct asking *t, const struct profile *p)
+{
+	if (p->net.mode == NET_HOST && !p->net.mode_at.trusted)
+		ask(t, "the network of the host: mode = host", &p->net.mode_at);
+	for (size_t i = 0; i < p->net.ports.n; i++) {
+		const struct port_value *v = &p->net.ports.v[i];
+
+		if (!v->at.trusted && !is_loopback(v->address))
+			ask(t, arena_printf(t->a, "port %u on the address %s, for others to reach",
+					    v->host, v->address), &v->at);
+	}
+}
+
+static void ask_security(struct asking *t, const struct profile *p)
+{
+	if (p->security.seccomp == SECCOMP_OFF && !p->security.seccomp_at.trusted)
+		ask(t, "no filter of system calls: seccomp = off", &p->security.seccomp_at);
+	if (p->security.nested.on && !p->security.nested.at.trusted)
+		ask(t, "user namespaces of its own: nested = yes", &p->security.nested.at);
+}
+
+static void ask_env(struct asking *t, const struct profile *p)
+{
+	for (size_t i = 0; i < p->env.n; i++) {
+		const struct env_value *v = &p->env.v[i];
+
+		if (!v->value && !v->at.trusted && !trust_env_harmless(v->name))
+			ask(t, arena_printf(t->a, "the variable '%s' from outside", v->name), &v->at);
+	}
+}
+
+void trust_requests(struct arena *a, const struct profile *p, const char *project,
+		    const char *home, struct trust_request **ret, size_t *ret_n)
+{
+	struct asking t = { .a = a, .project = path_clean(a, project), .home = home };
+
+	ask_base(&t, p);
+	ask_mounts(&t, p);
+	ask_network(&t, p);
+	ask_security(&t, p);
+	ask_env(&t, p);
+	*ret = t.list.v;
+	*ret_n = t.list.n;
+}
