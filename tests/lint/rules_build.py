@@ -79,14 +79,14 @@ PURE = re.compile(
     r"^_*(mem\w+|st[rp]\w+|isoc99_sscanf|sscanf|v?sn?printf(_chk)?|v?asprintf(_chk)?|malloc|calloc|realloc|"
     r"reallocarray|free|qsort(_r)?|bsearch|abort|assert_fail|ctype_(b|tolower|toupper)_loc|is(alnum|alpha|"
     r"digit|xdigit|space|print|upper|lower)|to(upper|lower)|errno_location|stack_chk_fail|u?(l|ll)?abs|"
-    r"rawmemchr|explicit_bzero|GLOBAL_OFFSET_TABLE_|ini_\w+)$")
+    r"rawmemchr|explicit_bzero|inet_(pton|ntop)|GLOBAL_OFFSET_TABLE_|ini_\w+)$")
 PURE_BASE = {"err", "mem", "str", "num", "path", "digest", "cleanup"}
 
 
 def is_pure(path):
-    stem = os.path.basename(path)[:-2]
+    stem = os.path.basename(path)[:-2].split("_")[0]  # str_escape.c is part of str
     layer = layer_of(path)
-    return (layer == "conf" or (layer == "plan" and not stem.startswith("host"))
+    return (layer == "conf" or (layer == "plan" and not stem != "host")
             or (layer == "base" and stem in PURE_BASE))
 
 
