@@ -86,7 +86,7 @@ PURE_BASE = {"err", "mem", "str", "num", "path", "digest", "cleanup"}
 def is_pure(path):
     stem = os.path.basename(path)[:-2].split("_")[0]  # str_escape.c is part of str
     layer = layer_of(path)
-    return (layer == "conf" or (layer == "plan" and not stem != "host")
+    return (layer == "conf" or (layer == "plan" and stem != "host")
             or (layer == "base" and stem in PURE_BASE))
 
 
