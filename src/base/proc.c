@@ -51,6 +51,24 @@ int proc_exit_status(int wait_status)
 	return WEXITSTATUS(wait_status);
 }
 
+int proc_call(int (*fn)(void *arg), void *arg)
+{
+	struct err why = {0};
+	int status = 0;
+	pid_t pid = fork();
+
+	if (pid < 0)
+		return -1;
+	/* _exit: what the parent has buffered and registered is the parent's to finish. */
+	if (pid == 0)
+		_exit(fn(arg) & 0xff);
+	if (proc_wait(pid, &status, &why) < 0) {
+		errno = why.errnum;
+		return -1;
+	}
+	return proc_exit_status(status);
+}
+
 int proc_find(const char *name, const char *path_list, char **ret)
 {
 	const char *p = path_list;

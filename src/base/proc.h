@@ -24,6 +24,13 @@ int proc_wait(pid_t pid, int *ret_status, struct err *err);
 int proc_exit_status(int wait_status);
 
 /*
+ * Call fn(arg) in a child process and wait for it: for what cannot be undone in
+ * this one (a namespace).  Returns the exit status as proc_exit_status counts it: the
+ * low 8 bits of what fn returned, or 128+signal.  -1 with errno where there is no child.
+ */
+int proc_call(int (*fn)(void *arg), void *arg);
+
+/*
  * Run a helper of the host's (newuidmap, fusermount3): fork, exec by absolute path,
  * wait.  Its stderr is caught: when it fails, its last line is the cause in `err`.
  * proc_spawn only starts it; proc_finish waits and reports. Between them, several run at once.
