@@ -1,0 +1,410 @@
+#include "store/env.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/digest.h"
+#include "base/err.h"
+#include "base/fs.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/path.h"
+#include "base/str.h"
+#include "store/record.h"
+
+#define ENV_VERSION 1
+#define ENV_FILE "env.json"
+#define ID_NAME_MAX 32
+#define ID_HASH_LEN 12
+#define NAME_MAX_LEN 64
+
+static bool is_alnum(char c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+}
+
+static int check_name(const char *name, struct err *err)
+{
+	size_t n = strlen(name);
+	bool good = n > 0 && n <= NAME_MAX_LEN && is_alnum(name[0]);
+
+	for (size_t i = 0; i < n && good; i++)
+		good = is_alnum(name[i]) || strchr("._-", name[i]);
+	if (good)
+		return 0;
+	err_kind(err, ERR_USAGE, "cannot use '%s' as the name of an environment", name);
+	return err_hint(err, "use at most %d letters, digits, '.', '_' and '-', a letter or digit first",
+			NAME_MAX_LEN);
+}
+
+static int check_id(const char *id, struct err *err)
+{
+	/* It becomes one part of a path: nothing that could be more than that. */
+	if (id[0] != '\0' && id[strspn(id, "abcdefghijklmnopqrstuvwxyz0123456789-")] == '\0' &&
+	    strlen(id) <= ID_NAME_MAX + 1 + ID_HASH_LEN)
+		return 0;
+	err_kind(err, ERR_USAGE, "'%s' is not the id of an environment", id);
+	return err_hint(err, "'sbx list' shows them");
+}
+
+/* "My Project (2)" becomes "my-project-2". */
+static void add_readable(struct buf *id, const char *base)
+{
+	for (; *base && id->len < ID_NAME_MAX; base++) {
+		char c = *base;
+
+		if (c >= 'A' && c <= 'Z')
+			c = (char)(c - 'A' + 'a');
+		if (is_alnum(c))
+			buf_add(id, &c, 1);
+		else if (id->len > 0 && id->p[id->len - 1] != '-')
+			buf_adds(id, "-");
+	}
+	while (id->len > 0 && id->p[id->len - 1] == '-')
+		id->len--;
+	if (id->len == 0)
+		buf_adds(id, "env");
+}
+
+const char *env_id(struct arena *a, const char *project, const char *name)
+{
+	_cleanup_buf_ struct buf key = {0};
+	_cleanup_buf_ struct buf id = {0};
+	char hex[DIGEST_HEX + 1];
+
+	/* NUL parts them: neither can hold one, so no two pairs give the same key. */
+	buf_add(&key, project, strlen(project) + 1);
+	buf_adds(&key, name);
+	digest_sha256(key.p, key.len, hex);
+	add_readable(&id, path_base(project));
+	buf_adds(&id, "-");
+	buf_add(&id, hex, ID_HASH_LEN);
+	return arena_strndup(a, id.p, id.len);
+}
+
+static void fill(struct arena *a, const struct store *s, const char *id, struct env *ret)
+{
+	ret->id = arena_strdup(a, id);
+	ret->dir = arena_printf(a, "%s/envs/%s", s->dir, id);
+	ret->fd = -1;
+}
+
+/* Read env.json of an open folder into `ret`. */
+static int read_env(struct arena *a, int fd, struct env *ret, struct err *err)
+{
+	json_auto_t *obj = NULL;
+	const json_t *rung;
+	const json_t *created;
+
+	if (record_load(fd, ENV_FILE, ENV_VERSION, &obj, err) < 0)
+		return err_prefix(err, "environment '%s'", ret->id);
+	ret->project = record_get_bytes(a, obj, "project");
+	ret->name = arena_strdup(a, json_string_value(json_object_get(obj, "name")));
+	rung = json_object_get(obj, "rung");
+	created = json_object_get(obj, "created");
+	if (!ret->project || ret->project[0] != '/' || !ret->name || !json_is_integer(rung) ||
+	    json_integer_value(rung) < -1 || json_integer_value(rung) > 16 ||
+	    !json_is_integer(created)) {
+		err_set(err, "cannot read '%s/%s': a value is missing or wrong", ret->dir, ENV_FILE);
+		return err_hint(err, "the environment is damaged; move '%s' away", ret->dir);
+	}
+	ret->rung = (int)json_integer_value(rung);
+	ret->created = json_integer_value(created);
+	return 0;
+}
+
+static int open_dir(struct arena *a, const struct store *s, const char *id, struct env *ret,
+		    struct err *err)
+{
+	_cleanup_fd_ int fd = -1;
+	struct env e = {0};
+
+	fill(a, s, id, &e);
+	if (fs_open_beneath(s->fd, arena_printf(a, "envs/%s", id),
+			    O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0, &fd, err) < 0)
+		return -1;
+	if (read_env(a, fd, &e, err) < 0)
+		return -1;
+	e.fd = TAKE_FD(fd);
+	*ret = e;
+	return 0;
+}
+
+static int write_env(int fd, const struct env *e, struct err *err)
+{
+	json_auto_t *obj = json_object();
+
+	json_object_set_new(obj, "project", record_bytes(e->project));
+	json_object_set_new(obj, "name", json_string(e->name));
+	json_object_set_new(obj, "rung", json_integer(e->rung));
+	json_object_set_new(obj, "created", json_integer(e->created));
+	return record_save(fd, ENV_FILE, ENV_VERSION, obj, err);
+}
+
+/* mkdir with exactly that mode, whatever the umask is. */
+static int make_dir(int dir_fd, const char *name, mode_t mode, int *ret_fd, struct err *err)
+{
+	_cleanup_fd_ int fd = -1;
+
+	if (mkdirat(dir_fd, name, mode) < 0)
+		return err_errno(err, errno, "cannot make the folder '%s'", name);
+	fd = openat(dir_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0 || fchmod(fd, mode) < 0)
+		return err_errno(err, errno, "cannot open the folder '%s'", name);
+	if (ret_fd)
+		*ret_fd = TAKE_FD(fd);
+	return 0;
+}
+
+static const char *unique_name(struct arena *a, const char *prefix, const char *id)
+{
+	unsigned long long r = 0;
+
+	if (getrandom(&r, sizeof(r), GRND_NONBLOCK) < 0)
+		r = (unsigned long long)time(NULL);
+	return arena_printf(a, "%s-%s-%ld-%016llx", prefix, id, (long)getpid(), r);
+}
+
+static int open_sub(const struct store *s, const char *name, int *ret_fd, struct err *err)
+{
+	int fd = openat(s->fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+	if (fd < 0)
+		return err_errno(err, errno, "cannot open '%s/%s'", s->dir, name);
+	*ret_fd = fd;
+	return 0;
+}
+
+static int make_parts(int tmp_fd, const char *tmp, const struct env *e, struct err *err)
+{
+	_cleanup_fd_ int fd = -1;
+
+	if (make_dir(tmp_fd, tmp, 0700, &fd, err) < 0)
+		return -1;
+	/* upper is what shows as "/" inside, so it has the mode of a root folder. */
+	if (make_dir(fd, "upper", 0755, NULL, err) < 0 ||
+	    make_dir(fd, "work", 0700, NULL, err) < 0 ||
+	    make_dir(fd, "home", 0700, NULL, err) < 0 || make_dir(fd, "run", 0700, NULL, err) < 0)
+		return -1;
+	return write_env(fd, e, err);
+}
+
+/* rename(2) that replaces nothing; 0 or the errno. */
+static int move_dir(int from_fd, const char *from, int to_fd, const char *to)
+{
+	if (renameat2(from_fd, from, to_fd, to, RENAME_NOREPLACE) == 0)
+		return 0;
+	if (errno != EINVAL)
+		return errno;
+	/* NFS has no such flag; a plain rename onto a folder that holds something fails too. */
+	return renameat(from_fd, from, to_fd, to) < 0 ? errno : 0;
+}
+
+static int make_env(struct arena *a, const struct store *s, const struct env *e, struct err *err)
+{
+	const char *tmp = unique_name(a, "new", e->id);
+	_cleanup_fd_ int tmp_fd = -1;
+	_cleanup_fd_ int envs_fd = -1;
+	int errnum;
+
+	if (open_sub(s, "tmp", &tmp_fd, err) < 0 || open_sub(s, "envs", &envs_fd, err) < 0)
+		return -1;
+	if (make_parts(tmp_fd, tmp, e, err) < 0) {
+		fs_remove_tree_at(tmp_fd, tmp, NULL);
+		err_prefix(err, "cannot make the environment '%s'", e->dir);
+		return store_hint(err);
+	}
+	errnum = move_dir(tmp_fd, tmp, envs_fd, e->id);
+	if (errnum)
+		fs_remove_tree_at(tmp_fd, tmp, NULL);
+	/* Somebody was faster, and made the very same. */
+	if (errnum == EEXIST || errnum == ENOTEMPTY)
+		return 0;
+	if (errnum) {
+		err_errno(err, errnum, "cannot make the environment '%s'", e->dir);
+		return store_hint(err);
+	}
+	if (fsync(envs_fd) < 0)
+		return err_errno(err, errno, "cannot sync '%s/envs'", s->dir);
+	return 0;
+}
+
+static int open_or_make(struct arena *a, const struct store *s, const struct env *want,
+			bool create, struct env *ret, struct err *err)
+{
+	struct err why = {0};
+
+	if (open_dir(a, s, want->id, ret, &why) == 0)
+		return 0;
+	/* ENOENT of the folder, not of env.json in it: that would be damage. */
+	if (why.errnum != ENOENT || faccessat(s->fd, arena_printf(a, "envs/%s", want->id), F_OK, 0) == 0) {
+		if (err)
+			*err = why;
+		return -1;
+	}
+	if (!create) {
+		err_errno(err, ENOENT, "no environment '%s' of '%s'", want->name, want->project);
+		return err_hint(err, "'sbx enter' or 'sbx run' makes it");
+	}
+	if (make_env(a, s, want, err) < 0)
+		return -1;
+	return open_dir(a, s, want->id, ret, err);
+}
+
+int env_open(struct arena *a, const struct store *s, const char *project, const char *name,
+	     bool create, struct env *ret, struct err *err)
+{
+	struct env want = {0};
+	struct env got = {0};
+
+	want.project = path_clean(a, project);
+	if (!want.project)
+		return err_set(err, "cannot open the environment of '%s': the path is not absolute",
+			       project);
+	if (check_name(name, err) < 0)
+		return -1;
+	want.name = name;
+	want.rung = -1;
+	want.created = (long long)time(NULL);
+	fill(a, s, env_id(a, want.project, name), &want);
+	if (open_or_make(a, s, &want, create, &got, err) < 0)
+		return -1;
+	if (!str_eq(got.project, want.project) || !str_eq(got.name, want.name)) {
+		err_set(err, "cannot use the environment '%s' for '%s': it belongs to '%s'", got.dir,
+			want.project, got.project);
+		env_done(&got);
+		return err_hint(err, "its env.json was changed; move the folder away");
+	}
+	*ret = got;
+	return 0;
+}
+
+int env_open_id(struct arena *a, const struct store *s, const char *id, struct env *ret,
+		struct err *err)
+{
+	struct err why = {0};
+
+	if (check_id(id, err) < 0)
+		return -1;
+	if (open_dir(a, s, id, ret, &why) == 0)
+		return 0;
+	if (why.errnum == ENOENT && faccessat(s->fd, arena_printf(a, "envs/%s", id), F_OK, 0) < 0) {
+		err_errno(err, ENOENT, "no environment has the id '%s'", id);
+		return err_hint(err, "'sbx list' shows them");
+	}
+	if (err)
+		*err = why;
+	return -1;
+}
+
+void env_done(struct env *e)
+{
+	/* A zeroed one was never opened: its fd 0 is not ours. */
+	if (!e || !e->id)
+		return;
+	cleanup_fd(&e->fd);
+	e->id = NULL;
+}
+
+int env_set_rung(const struct store *s, struct env *e, int rung, struct err *err)
+{
+	json_auto_t *obj = NULL;
+
+	(void)s;
+	if (e->rung == rung)
+		return 0;
+	/* Read again and change one value: what else is written there stays. */
+	if (record_load(e->fd, ENV_FILE, ENV_VERSION, &obj, err) < 0)
+		return err_prefix(err, "environment '%s'", e->id);
+	json_object_set_new(obj, "rung", json_integer(rung));
+	if (record_save(e->fd, ENV_FILE, ENV_VERSION, obj, err) < 0) {
+		err_prefix(err, "environment '%s'", e->id);
+		return store_hint(err);
+	}
+	e->rung = rung;
+	return 0;
+}
+
+static int compare_envs(const void *x, const void *y)
+{
+	const struct env *a = x;
+	const struct env *b = y;
+
+	return strcmp(a->id, b->id);
+}
+
+/* The ids of all folders in envs/, in any order. */
+static int list_ids(struct arena *a, const struct store *s, struct strv *ret, struct err *err)
+{
+	_cleanup_fd_ int fd = -1;
+	_cleanup_dir_ DIR *d = NULL;
+	const struct dirent *entry;
+
+	if (open_sub(s, "envs", &fd, err) < 0)
+		return -1;
+	d = fdopendir(fd);
+	if (!d)
+		return err_errno(err, errno, "cannot list '%s/envs'", s->dir);
+	(void)TAKE_FD(fd);
+	while ((errno = 0, entry = readdir(d)) != NULL) {
+		if (entry->d_name[0] != '.')
+			strv_push(a, ret, entry->d_name);
+	}
+	if (errno)
+		return err_errno(err, errno, "cannot list '%s/envs'", s->dir);
+	return 0;
+}
+
+int env_list(struct arena *a, const struct store *s, struct env **ret, size_t *ret_n,
+	     struct err *err)
+{
+	struct strv ids = {0};
+	struct env *v;
+	size_t n = 0;
+
+	if (list_ids(a, s, &ids, err) < 0)
+		return -1;
+	v = arena_alloc(a, (ids.n + 1) * sizeof(*v));
+	for (size_t i = 0; i < ids.n; i++) {
+		struct err why = {0};
+
+		if (check_id(ids.v[i], &why) < 0 || open_dir(a, s, ids.v[i], &v[n], &why) < 0) {
+			/* ENOENT: removed since the listing. */
+			if (why.errnum != ENOENT)
+				log_warn("left out: %s", why.msg);
+			continue;
+		}
+		cleanup_fd(&v[n].fd);
+		n++;
+	}
+	if (n > 0)
+		qsort(v, n, sizeof(*v), compare_envs);
+	*ret = v;
+	*ret_n = n;
+	return 0;
+}
+
+int env_retire(struct arena *a, const struct store *s, const struct env *e, const char **ret_tmp,
+	       struct err *err)
+{
+	const char *tmp = unique_name(a, "old", e->id);
+	_cleanup_fd_ int tmp_fd = -1;
+	_cleanup_fd_ int envs_fd = -1;
+
+	if (open_sub(s, "tmp", &tmp_fd, err) < 0 || open_sub(s, "envs", &envs_fd, err) < 0)
+		return -1;
+	if (renameat(envs_fd, e->id, tmp_fd, tmp) < 0) {
+		err_errno(err, errno, "cannot remove the environment '%s'", e->dir);
+		return store_hint(err);
+	}
+	*ret_tmp = arena_printf(a, "%s/tmp/%s", s->dir, tmp);
+	return 0;
+}
