@@ -1,0 +1,142 @@
+/*
+ * host.json: what was dear to find out.
+ *
+ * Namespaces are kept for one boot, and only a "yes": who mends a "no" (a sysctl,
+ * an AppArmor profile) must not be told the old answer.  The unreadable paths are
+ * kept until a package is installed, a file comes or goes in /etc, or the user's groups change.
+ */
+#include <stdint.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "base/str.h"
+#include "plan/host_parts.h"
+#include "store/record.h"
+
+#define CACHE_FILE "host.json"
+#define CACHE_VERSION 1
+#define MAX_GROUPS 256
+
+/* Their times change with every package: dpkg, rpm (two places), pacman, apk. */
+static const char *const watched[] = {
+	"var/lib/dpkg/status", "var/lib/rpm", "usr/lib/sysimage/rpm", "var/lib/pacman/local",
+	"lib/apk/db/installed", "etc", "opt",
+};
+
+static const char *ns_key(struct arena *a, const struct host_facts *f)
+{
+	return arena_printf(a, "%s %u", f->boot_id, (unsigned)f->uid);
+}
+
+static char *base_key(struct arena *a, int root, const struct host_facts *f)
+{
+	_cleanup_buf_ struct buf key = {0};
+	gid_t groups[MAX_GROUPS];
+	int n = getgroups(MAX_GROUPS, groups);
+
+	buf_printf(&key, "%s %u %u", f->boot_id, (unsigned)f->uid, (unsigned)f->gid);
+	for (int i = 0; i < n; i++)
+		buf_printf(&key, ",%u", (unsigned)groups[i]);
+	for (size_t i = 0; i < sizeof(watched) / sizeof(watched[0]); i++) {
+		struct stat st;
+
+		if (fstatat(root, watched[i], &st, 0) < 0)
+			buf_adds(&key, " -");
+		else
+			buf_printf(&key, " %lld.%09ld", (long long)st.st_mtim.tv_sec,
+				   st.st_mtim.tv_nsec);
+	}
+	return arena_strndup(a, key.p, key.len);
+}
+
+/* NULL-safe: jansson's getters take NULL and give NULL. */
+static bool key_is(const json_t *part, const char *key)
+{
+	return str_eq(json_string_value(json_object_get(part, "key")), key);
+}
+
+static bool load_unreadable(struct arena *a, const json_t *list, struct host_facts *ret)
+{
+	size_t n = json_array_size(list);
+	struct host_unreadable *v;
+
+	if (!json_is_array(list))
+		return false;
+	v = arena_alloc(a, (n + 1) * sizeof(*v));
+	for (size_t i = 0; i < n; i++) {
+		const json_t *e = json_array_get(list, i);
+		const json_t *mode = json_object_get(e, "mode");
+
+		v[i].path = record_get_bytes(a, e, "path");
+		v[i].is_dir = json_is_true(json_object_get(e, "dir"));
+		v[i].mode = (uint32_t)json_integer_value(mode) & 07777U;
+		if (!v[i].path || v[i].path[0] != '/' || !json_is_integer(mode))
+			return false;
+	}
+	ret->unreadable = v;
+	ret->n_unreadable = n;
+	return true;
+}
+
+void host_cache_load(struct arena *a, int dir_fd, int root, struct host_facts *ret,
+		     struct host_cache *ret_has)
+{
+	json_auto_t *obj = NULL;
+	const json_t *ns;
+	const json_t *base;
+
+	*ret_has = (struct host_cache){0};
+	/* Missing, damaged or of another version: then it is found out again. */
+	if (ret->boot_id[0] == '\0' || record_load(dir_fd, CACHE_FILE, CACHE_VERSION, &obj, NULL) < 0)
+		return;
+	ns = json_object_get(obj, "namespaces");
+	base = json_object_get(obj, "base");
+	if (key_is(ns, ns_key(a, ret))) {
+		ret->userns = true;
+		ret->overlay_userxattr = json_is_true(json_object_get(ns, "overlay"));
+		ret_has->has_ns = true;
+	}
+	if (key_is(base, base_key(a, root, ret)))
+		ret_has->has_base = load_unreadable(a, json_object_get(base, "unreadable"), ret);
+}
+
+static json_t *save_unreadable(const struct host_facts *facts)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < facts->n_unreadable; i++) {
+		const struct host_unreadable *u = &facts->unreadable[i];
+		json_t *e = json_object();
+
+		json_object_set_new(e, "path", record_bytes(u->path));
+		json_object_set_new(e, "dir", json_boolean(u->is_dir));
+		json_object_set_new(e, "mode", json_integer(u->mode));
+		json_array_append_new(list, e);
+	}
+	return list;
+}
+
+void host_cache_save(struct arena *a, int dir_fd, int root, const struct host_facts *facts,
+		     const struct host_cache *has)
+{
+	json_auto_t *obj = json_object();
+
+	if (has->has_ns && facts->userns) {
+		json_t *ns = json_object();
+
+		json_object_set_new(ns, "key", json_string(ns_key(a, facts)));
+		json_object_set_new(ns, "overlay", json_boolean(facts->overlay_userxattr));
+		json_object_set_new(obj, "namespaces", ns);
+	}
+	if (has->has_base) {
+		json_t *base = json_object();
+
+		json_object_set_new(base, "key", json_string(base_key(a, root, facts)));
+		json_object_set_new(base, "unreadable", save_unreadable(facts));
+		json_object_set_new(obj, "base", base);
+	}
+	/* A full or read-only disk only makes the next start slower. */
+	(void)record_save(dir_fd, CACHE_FILE, CACHE_VERSION, obj, NULL);
+}
