@@ -1,0 +1,95 @@
+#include "base/err.h"
+#include "base/log.h"
+#include "base/str.h"
+#include "cli/command.h"
+#include "cli/open.h"
+#include "cli/out.h"
+#include "conf/trust.h"
+#include "store/dirs.h"
+#include "store/project.h"
+
+struct values {
+	struct where where; /* its env is not used: what is allowed is the project's */
+	bool list;
+	bool yes;
+};
+
+static const struct opt opts[] = {
+	OPT_DIRECTORY(struct values),
+	{"list", 'l', NULL, offsetof(struct values, list), "show what is asked, and allow nothing"},
+	{"yes", 'y', NULL, offsetof(struct values, yes), "do not ask"},
+	{0},
+};
+
+static int show(const struct trust_request *requests, size_t n, bool allowed, struct err *err)
+{
+	_cleanup_buf_ struct buf b = {0};
+
+	for (size_t i = 0; i < n; i++) {
+		buf_printf(&b, "%s  ", allowed ? "allowed" : "asked");
+		out_cell(&b, requests[i].what, 0);
+		buf_adds(&b, "  (");
+		out_cell(&b, requests[i].at.file, 0);
+		buf_printf(&b, ":%d)\n", requests[i].at.line);
+	}
+	return out_write(&b, err);
+}
+
+static int ask(const struct workplace *w, bool yes, struct err *err)
+{
+	if (yes)
+		return 0;
+	if (!out_can_ask()) {
+		err_set(err, "cannot ask whether to allow this for '%s': no terminal", w->project);
+		return err_hint(err, "if you trust it, run: sbx allow --yes");
+	}
+	if (out_ask("Allow this, until the profile changes?"))
+		return 0;
+	return err_set(err, "nothing was allowed for '%s'", w->project);
+}
+
+static int allow(const struct cli *cli, const void *values, struct err *err)
+{
+	const struct values *v = values;
+	_cleanup_workplace_ struct workplace w = WORKPLACE_EMPTY;
+	struct trust_request *requests;
+	const char *home;
+	bool allowed;
+	size_t n;
+
+	if (open_project(cli->a, &v->where, &w, err) < 0 || open_profile(cli->a, &w, err) < 0 ||
+	    dirs_home(cli->a, &home, err) < 0)
+		return -1;
+	trust_requests(cli->a, w.profile, w.project, home, &requests, &n);
+	if (n == 0) {
+		log_info("the profile of '%s' asks for nothing that needs to be allowed",
+			 w.project);
+		return 0;
+	}
+	if (allow_get(&w.store, w.project, w.digest, &allowed, err) < 0 ||
+	    show(requests, n, allowed, err) < 0)
+		return -1;
+	if (v->list || allowed)
+		return 0;
+	if (ask(&w, v->yes, err) < 0 || allow_put(&w.store, w.project, w.digest, err) < 0)
+		return -1;
+	log_info("allowed for '%s', until the profile changes", w.project);
+	return 0;
+}
+
+const struct command *cmd_allow(void)
+{
+	static const struct command row = {
+		.table =
+			{.name = "allow",
+			 .summary = "allow what the project's profile asks for",
+			 .details =
+				 "Show what the project's profile asks for beyond its own folder, and allow it once\n"
+				 "you agree.  A changed profile asks again.",
+			 .opts = opts},
+		.values_size = sizeof(struct values),
+		.run = allow,
+	};
+
+	return &row;
+}

@@ -1,0 +1,45 @@
+#include "base/err.h"
+#include "cli/command.h"
+#include "cli/open.h"
+
+struct values {
+	struct where where;
+	bool root;
+};
+
+static const struct opt opts[] = {
+	OPT_ENV(struct values),
+	OPT_DIRECTORY(struct values),
+	{"root", 0, NULL, offsetof(struct values, root), "be root inside"},
+	{0},
+};
+
+static int enter(const struct cli *cli, const void *values, struct err *err)
+{
+	const struct values *v = values;
+	const struct open_command command = {.as_root = v->root};
+	_cleanup_workplace_ struct workplace w = WORKPLACE_EMPTY;
+	int status;
+
+	if (open_project(cli->a, &v->where, &w, err) < 0 || open_profile(cli->a, &w, err) < 0 ||
+	    open_run(cli->a, &w, &command, &status, err) < 0)
+		return -1;
+	return status;
+}
+
+const struct command *cmd_enter(void)
+{
+	static const struct command row = {
+		.table =
+			{.name = "enter",
+			 .summary = "open a shell in the project's sandbox",
+			 .details =
+				 "Open a shell in the project's sandbox, starting the sandbox where it does not run.\n"
+				 "A second `sbx enter` joins the same sandbox.",
+			 .opts = opts},
+		.values_size = sizeof(struct values),
+		.run = enter,
+	};
+
+	return &row;
+}

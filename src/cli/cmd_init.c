@@ -1,0 +1,148 @@
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/err.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/path.h"
+#include "base/str.h"
+#include "cli/command.h"
+#include "cli/create.h"
+#include "cli/open.h"
+#include "store/project.h"
+
+struct values {
+	struct where where; /* its env is not used: an environment is made when it is entered */
+	const char *base;
+	const char *name;
+};
+
+static const struct opt opts[] = {
+	OPT_DIRECTORY(struct values),
+	{"base", 0, "REF", offsetof(struct values, base), "the base image [the profile's]"},
+	{"name", 0, "NAME", offsetof(struct values, name), "its name [the folder's]"},
+	{0},
+};
+
+static void compose(const struct values *v, const char *profile, struct buf *b)
+{
+	buf_adds(
+		b,
+		"; The environment of this project: sbx.ini(5).  `sbx enter` opens a shell in it.\n"
+		"[profile]\n");
+	if (v->name)
+		buf_printf(b, "name = %s\n", v->name);
+	buf_printf(b, "extends = %s\n", profile);
+	if (v->base)
+		buf_printf(b, "\n[base]\nimage = %s\n", v->base);
+	buf_adds(
+		b,
+		"\n"
+		"; What follows shows what there is; take away the first ; to use it.\n"
+		"\n"
+		";[env]\n"
+		";pass = EDITOR                ; variables taken over from outside\n"
+		";set.GREETING = hello         ; variables set inside\n"
+		"\n"
+		";[mounts]\n"
+		";~/data = /data:ro            ; a folder outside = where it shows inside[:ro|rw]\n"
+		"\n"
+		";[network]\n"
+		";mode = none                  ; slirp: a network of its own; none; host\n"
+		"\n"
+		";[sandbox]\n"
+		";linger = 5m                  ; how long it stays warm after the last command\n");
+}
+
+/* The words of a command line go into a line of a file: none may be more than a value. */
+static int check_word(const char *what, const char *word, struct err *err)
+{
+	for (const char *c = word; *c; c++) {
+		if ((unsigned char)*c < 0x20 || *c == 0x7f || *c == ';' || *c == '#')
+			return err_kind(
+				err, ERR_USAGE,
+				"cannot use the %s '%s': it has a character that sbx.ini cannot hold",
+				what, word);
+	}
+	if (word[0] == '\0' || word[0] == ' ' || word[strlen(word) - 1] == ' ')
+		return err_kind(err, ERR_USAGE,
+				"cannot use the %s '%s': it is empty, or has blanks around it",
+				what, word);
+	return 0;
+}
+
+/* What was composed must parse, so that a wrong name is found now and not by `sbx enter`. */
+static int check_text(struct arena *a, const char *file, const struct buf *b, struct err *err)
+{
+	const struct profile_source source = {.file = file, .text = b->p, .len = b->len};
+	const struct profile *p;
+
+	if (profile_parse(a, &source, project_find_named, NULL, &p, err) == 0)
+		return 0;
+	err_prefix(err, "cannot make '%s'", file);
+	err->kind = ERR_USAGE;
+	return -1;
+}
+
+/* A project that holds the store would give what runs inside every environment there is. */
+static int check_place(struct arena *a, const char *dir, struct err *err)
+{
+	_cleanup_workplace_ struct workplace w = WORKPLACE_EMPTY;
+
+	if (store_open(a, &w.store, err) < 0)
+		return -1;
+	if (!path_is_under(w.store.dir, dir))
+		return 0;
+	err_set(err, "cannot make a project of '%s': it holds the store of sbx, '%s'", dir,
+		w.store.dir);
+	return err_hint(err, "make a folder for the project, and run sbx init in it");
+}
+
+static int init(const struct cli *cli, const void *values, struct err *err)
+{
+	const struct values *v = values;
+	const char *profile = cli->args.n ? cli->args.v[0] : "default";
+	_cleanup_buf_ struct buf b = {0};
+	const char *dir;
+
+	if (check_word("profile", profile, err) < 0 ||
+	    (v->base && check_word("base", v->base, err) < 0) ||
+	    (v->name && check_word("name", v->name, err) < 0) ||
+	    open_cwd(cli->a, v->where.dir, &dir, err) < 0 || check_place(cli->a, dir, err) < 0)
+		return -1;
+
+	const char *file = path_join(cli->a, dir, PROJECT_FILE);
+
+	compose(v, profile, &b);
+	if (check_text(cli->a, file, &b, err) < 0)
+		return -1;
+	if (create_file(dir, PROJECT_FILE, &b, err) < 0) {
+		if (err->errnum == EEXIST)
+			err_hint(err, "edit it, or remove it first; sbx enter uses it");
+		return -1;
+	}
+	log_info("wrote '%s'; next: sbx enter", file);
+	return 0;
+}
+
+const struct command *cmd_init(void)
+{
+	static const struct command row = {
+		.table =
+			{.name = "init",
+			 .args = "[PROFILE]",
+			 .summary = "make the folder a project: write its sbx.ini",
+			 .details =
+				 "Make the current folder a project: write an sbx.ini that extends PROFILE\n"
+				 "(`sbx profile list` shows them; without it: default).  One that is there is kept.",
+			 .opts = opts,
+			 .max_args = 1},
+		.values_size = sizeof(struct values),
+		.run = init,
+	};
+
+	return &row;
+}

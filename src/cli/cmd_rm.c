@@ -1,0 +1,116 @@
+#include <errno.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/err.h"
+#include "base/fs.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/path.h"
+#include "cli/command.h"
+#include "cli/open.h"
+#include "cli/out.h"
+#include "plan/plan.h"
+#include "run/client.h"
+#include "run/launch.h"
+
+struct values {
+	struct where where;
+	bool force;
+};
+
+static const struct opt opts[] = {
+	OPT_ENV(struct values),
+	OPT_DIRECTORY(struct values),
+	{"force", 'f', NULL, offsetof(struct values, force), "do not ask"},
+	{0},
+};
+
+static int check_stopped(const struct workplace *w, struct err *err)
+{
+	_cleanup_fd_ int sock = -1;
+	struct err why = {0};
+
+	if (client_connect(&w->env, &sock, &why) < 0) {
+		if (why.errnum == ENOENT)
+			return 0;
+		*err = why;
+		return -1;
+	}
+	err_set(err, "cannot remove the environment '%s': it is running", w->env.id);
+	return err_hint(err, "end it first: sbx stop");
+}
+
+static int confirm(struct arena *a, const struct workplace *w, struct err *err)
+{
+	if (!out_can_ask()) {
+		err_set(err, "cannot ask whether to remove the environment '%s': no terminal",
+			w->env.id);
+		return err_hint(err, "to remove it unasked, run: sbx rm -f");
+	}
+	if (out_ask(arena_printf(
+		    a,
+		    "Remove the environment '%s' of '%s': all that was installed in it, and its home?",
+		    w->env_name, w->project)))
+		return 0;
+	return err_set(err, "the environment '%s' was not removed", w->env.id);
+}
+
+/* Files of subordinate ids can be removed only in a user namespace that maps them. */
+static int remove_tree(struct arena *a, struct workplace *w, const char *tmp, struct err *err)
+{
+	struct profile any = {0};
+	const struct plan *plan;
+
+	if (w->env.rung != RUNG_SUBIDS)
+		return fs_remove_tree_at(w->store.fd, tmp + strlen(w->store.dir) + 1, err);
+	/* The map is all that counts: of the profile nothing may be in the way. */
+	profile_defaults(a, &any);
+	any.net.mode = NET_NONE;
+	w->profile = &any;
+	if (open_plan(a, w, &plan, err) < 0)
+		return -1;
+	return launch_remove_tree(plan, tmp, err);
+}
+
+static int rm(const struct cli *cli, const void *values, struct err *err)
+{
+	const struct values *v = values;
+	_cleanup_workplace_ struct workplace w = WORKPLACE_EMPTY;
+	const char *tmp;
+
+	if (open_env_of(cli->a, &v->where, cli->args.v[0], &w, err) < 0 ||
+	    check_stopped(&w, err) < 0)
+		return -1;
+	if (!v->force && confirm(cli->a, &w, err) < 0)
+		return -1;
+	if (env_retire(cli->a, &w.store, &w.env, &tmp, err) < 0)
+		return -1;
+	if (remove_tree(cli->a, &w, tmp, err) < 0) {
+		err_prefix(err, "the environment '%s' is gone, but its files in '%s' are not",
+			   w.env.id, tmp);
+		return -1;
+	}
+	log_info("removed the environment '%s' of '%s'", w.env_name, w.project);
+	return 0;
+}
+
+const struct command *cmd_rm(void)
+{
+	static const struct command row = {
+		.table =
+			{.name = "rm",
+			 .args = "[ID]",
+			 .summary = "remove the project's environment",
+			 .details =
+				 "Remove the project's environment: what was installed in it, and its home.\n"
+				 "The project's own folder is not touched.  ID (see `sbx list`) names one from\n"
+				 "anywhere, also when its project is gone.",
+			 .opts = opts,
+			 .max_args = 1},
+		.values_size = sizeof(struct values),
+		.run = rm,
+	};
+
+	return &row;
+}

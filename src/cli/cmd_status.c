@@ -1,0 +1,179 @@
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/err.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "cli/command.h"
+#include "cli/open.h"
+#include "cli/out.h"
+#include "conf/profile.h"
+#include "plan/plan.h"
+#include "run/client.h"
+
+struct values {
+	struct where where;
+	bool json;
+};
+
+static const struct opt opts[] = {
+	OPT_ENV(struct values),
+	OPT_DIRECTORY(struct values),
+	{"json", 0, NULL, offsetof(struct values, json), "as JSON"},
+	{0},
+};
+
+/* What there is to tell; NULL: not known. */
+struct status {
+	const struct workplace *w;
+	const char *name;
+	const char *rung;
+	const char *driver;
+	const char *home;
+	const char *trouble; /* why it could not be planned here */
+	bool running;
+	bool old_profile; /* it runs what sbx.ini said before */
+	struct client_info info;
+};
+
+static int ask_running(struct status *s, struct err *err)
+{
+	_cleanup_fd_ int sock = -1;
+	struct err why = {0};
+
+	if (!s->w->env.id)
+		return 0;
+	if (client_connect(&s->w->env, &sock, &why) == 0 &&
+	    client_info(sock, &s->info, &why) == 0) {
+		s->running = true;
+		s->old_profile = strcmp(s->info.profile_digest, s->w->digest) != 0;
+		return 0;
+	}
+	/* It ended between the two questions: EAGAIN. */
+	if (why.errnum == ENOENT || why.errnum == EAGAIN)
+		return 0;
+	*err = why;
+	return -1;
+}
+
+/* What a plan knows; one that cannot be made is told, not a failure of `status`. */
+static void ask_plan(struct arena *a, struct status *s)
+{
+	const struct plan *plan;
+	struct err why = {0};
+
+	if (s->w->env.id && s->w->env.rung >= 0)
+		s->rung = id_rung_name((enum id_rung)s->w->env.rung);
+	if (open_plan(a, s->w, &plan, &why) < 0) {
+		s->trouble = arena_strdup(a, why.msg);
+		return;
+	}
+	s->name = plan->name;
+	s->rung = id_rung_name(plan->rung);
+	s->driver = root_driver_name(plan->driver);
+	s->home = arena_printf(a, "%s/home", plan->env_dir);
+}
+
+static int print_json(const struct status *s, struct err *err)
+{
+	const struct workplace *w = s->w;
+	json_t *o = json_object();
+
+	json_object_set_new(o, "name", out_json_string(s->name));
+	json_object_set_new(o, "project", out_json_string(w->project));
+	json_object_set_new(o, "env", out_json_string(w->env_name));
+	json_object_set_new(o, "id", out_json_string(w->env.id));
+	json_object_set_new(o, "running", json_boolean(s->running));
+	json_object_set_new(o, "guard_pid",
+			    s->running ? json_integer(s->info.guard_pid) : json_null());
+	json_object_set_new(o, "uptime_ms",
+			    s->running ? json_integer((json_int_t)s->info.uptime_ms) : json_null());
+	json_object_set_new(o, "commands", json_integer(s->running ? s->info.commands : 0));
+	json_object_set_new(o, "processes", json_integer(s->running ? s->info.processes : 0));
+	json_object_set_new(o, "profile_changed", json_boolean(s->running && s->old_profile));
+	json_object_set_new(o, "ids", out_json_string(s->rung));
+	json_object_set_new(o, "driver", out_json_string(s->driver));
+	json_object_set_new(o, "network", out_json_string(net_mode_name(w->profile->net.mode)));
+	json_object_set_new(o, "home", out_json_string(s->home));
+	json_object_set_new(o, "trouble", out_json_string(s->trouble));
+	return out_json(o, err);
+}
+
+static void line(struct buf *b, const char *key, const char *value)
+{
+	out_cell(b, key, 13);
+	out_cell(b, value ? value : "-", 0);
+	buf_adds(b, "\n");
+}
+
+static int print_text(struct arena *a, const struct status *s, struct err *err)
+{
+	_cleanup_buf_ struct buf b = {0};
+	_cleanup_buf_ struct buf state = {0};
+	const struct workplace *w = s->w;
+
+	if (s->running) {
+		buf_adds(&state, "running for ");
+		out_duration(&state, s->info.uptime_ms);
+		buf_printf(&state, ", %" PRIu32 " command%s, %" PRIu32 " process%s",
+			   s->info.commands, s->info.commands == 1 ? "" : "s", s->info.processes,
+			   s->info.processes == 1 ? "" : "es");
+	} else {
+		buf_adds(&state, w->env.id ? "stopped" : "not made yet (sbx enter makes it)");
+	}
+	line(&b, "name", s->name);
+	line(&b, "project", w->project);
+	line(&b, "environment",
+	     w->env.id ? arena_printf(a, "%s (%s)", w->env_name, w->env.id) : w->env_name);
+	line(&b, "state", state.p);
+	line(&b, "ids", s->rung);
+	line(&b, "root", s->driver);
+	line(&b, "network", net_mode_name(w->profile->net.mode));
+	line(&b, "home", s->home);
+	if (s->running && s->old_profile)
+		line(&b, "note",
+		     "sbx.ini has changed since it started: sbx stop, to start with it");
+	if (s->trouble)
+		line(&b, "trouble", s->trouble);
+	return out_write(&b, err);
+}
+
+static int status(const struct cli *cli, const void *values, struct err *err)
+{
+	const struct values *v = values;
+	_cleanup_workplace_ struct workplace w = WORKPLACE_EMPTY;
+	struct status s = {.w = &w};
+	struct err why = {0};
+
+	if (open_project(cli->a, &v->where, &w, err) < 0 || open_profile(cli->a, &w, err) < 0)
+		return -1;
+	if (open_env(cli->a, false, &w, &why) < 0 && why.errnum != ENOENT) {
+		*err = why;
+		return -1;
+	}
+	s.name = w.profile->name.s;
+	if (ask_running(&s, err) < 0)
+		return -1;
+	ask_plan(cli->a, &s);
+	return v->json ? print_json(&s, err) : print_text(cli->a, &s, err);
+}
+
+const struct command *cmd_status(void)
+{
+	static const struct command row = {
+		.table =
+			{.name = "status",
+			 .summary = "tell of the project's sandbox: running or not, ids, network",
+			 .details =
+				 "Tell of the project's sandbox: whether it runs and since when, which rung of the\n"
+				 "ladder of id maps it uses, what makes its root, its network, its home.",
+			 .opts = opts},
+		.values_size = sizeof(struct values),
+		.run = status,
+	};
+
+	return &row;
+}

@@ -1,0 +1,39 @@
+/*
+ * command — the rows of the command table (main.c).  A command is one file cmd_NAME.c with one
+ * function that tells its row: what it is called, its options (opt.h), and what runs it.
+ */
+#ifndef SBX_CLI_COMMAND_H
+#define SBX_CLI_COMMAND_H
+
+#include <stddef.h>
+
+#include "cli/opt.h"
+
+struct arena;
+struct err;
+
+/* What every command gets. */
+struct cli {
+	struct arena *a; /* lives as long as the process */
+	struct opt_args args;
+};
+
+struct command {
+	struct opt_table table;
+	size_t values_size; /* of the struct that the options are stored into, zeroed at first */
+	/* The exit status, or -1 with `err`. */
+	int (*run)(const struct cli *cli, const void *values, struct err *err);
+};
+
+const struct command *cmd_init(void);
+const struct command *cmd_enter(void);
+const struct command *cmd_run(void);
+const struct command *cmd_status(void);
+const struct command *cmd_stop(void);
+const struct command *cmd_list(void);
+const struct command *cmd_rm(void);
+const struct command *cmd_allow(void);
+const struct command *cmd_profile(void);
+const struct command *cmd_doctor(void);
+
+#endif

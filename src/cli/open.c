@@ -1,0 +1,257 @@
+#include "cli/open.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/err.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/path.h"
+#include "base/str.h"
+#include "cli/passed.h"
+#include "conf/trust.h"
+#include "plan/host.h"
+#include "plan/plan.h"
+#include "run/client.h"
+#include "store/dirs.h"
+#include "store/project.h"
+
+/* How often a sandbox that ends just when a command arrives is started anew. */
+#define START_TRIES 5
+
+/* Of what a profile asks, an error shows the first few lines; `sbx allow` shows all. */
+#define SHOWN_REQUESTS 8
+
+void workplace_done(struct workplace *w)
+{
+	if (!w)
+		return;
+	/* One that was never opened has no id, and its fd is not ours. */
+	if (w->env.id)
+		env_done(&w->env);
+	store_done(&w->store);
+	*w = (struct workplace)WORKPLACE_EMPTY;
+}
+
+int open_cwd(struct arena *a, const char *dir, const char **ret, struct err *err)
+{
+	if (dir && chdir(dir) < 0)
+		return err_errno(err, errno, "cannot change to the folder '%s'", dir);
+
+	_cleanup_free_ char *cwd = getcwd(NULL, 0);
+
+	if (!cwd) {
+		err_errno(err, errno, "cannot tell the current folder");
+		if (errno == ENOENT)
+			err_hint(err, "it was removed: change to another one");
+		return -1;
+	}
+	/* Linux says "(unreachable)/x" for a folder outside of the process' root. */
+	if (cwd[0] != '/')
+		return err_set(err, "cannot work in '%s': it lies outside of the root", cwd);
+	*ret = arena_strdup(a, cwd);
+	return 0;
+}
+
+int open_project(struct arena *a, const struct where *where, struct workplace *w, struct err *err)
+{
+	if (open_cwd(a, where->dir, &w->cwd, err) < 0)
+		return -1;
+	w->env_name = where->env ? where->env : "default";
+	if (project_find(a, w->cwd, &w->project, err) < 0)
+		return -1;
+	return store_open(a, &w->store, err);
+}
+
+int open_env(struct arena *a, bool create, struct workplace *w, struct err *err)
+{
+	if (env_open(a, &w->store, w->project, w->env_name, create, &w->env, err) == 0)
+		return 0;
+	if (!create && err->errnum == ENOENT) {
+		err_set(err, "there is no environment '%s' of '%s' yet", w->env_name, w->project);
+		err->errnum = ENOENT;
+		err_hint(err, "sbx enter makes it; sbx list shows those that are there");
+	}
+	return -1;
+}
+
+int open_env_of(struct arena *a, const struct where *where, const char *id, struct workplace *w,
+		struct err *err)
+{
+	if (!id)
+		return open_project(a, where, w, err) < 0 ? -1 : open_env(a, false, w, err);
+	if (store_open(a, &w->store, err) < 0)
+		return -1;
+	if (env_open_id(a, &w->store, id, &w->env, err) < 0) {
+		if (err->errnum != ENOENT)
+			return -1;
+		err_set(err, "there is no environment with the id '%s'", id);
+		return err_hint(err, "sbx list shows them");
+	}
+	w->project = w->env.project;
+	w->env_name = w->env.name;
+	return 0;
+}
+
+int open_profile(struct arena *a, struct workplace *w, struct err *err)
+{
+	if (project_profile(a, w->project, &w->profile, err) < 0)
+		return -1;
+	digest_sha256(w->profile->text, w->profile->text_len, w->digest);
+	return 0;
+}
+
+int open_check_allowed(struct arena *a, const struct workplace *w, struct err *err)
+{
+	struct trust_request *requests;
+	_cleanup_buf_ struct buf b = {0};
+	const char *home;
+	bool allowed;
+	size_t n;
+
+	if (dirs_home(a, &home, err) < 0)
+		return -1;
+	trust_requests(a, w->profile, w->project, home, &requests, &n);
+	if (n == 0)
+		return 0;
+	if (allow_get(&w->store, w->project, w->digest, &allowed, err) < 0)
+		return -1;
+	if (allowed)
+		return 0;
+	for (size_t i = 0; i < n && i < SHOWN_REQUESTS; i++)
+		buf_printf(&b, "\n%s:%d: %s", requests[i].at.file, requests[i].at.line,
+			   requests[i].what);
+	if (n > SHOWN_REQUESTS)
+		buf_printf(&b, "\nand %zu more", n - SHOWN_REQUESTS);
+	err_set(err, "the profile of '%s' asks for more than its own folder:%s", w->project, b.p);
+	return err_hint(err, "if you trust it, run: sbx allow");
+}
+
+static const char *sudo_helper(struct arena *a)
+{
+	char exe[4096];
+	ssize_t n = readlink("/proc/self/exe", exe, sizeof(exe) - 1);
+
+	if (n <= 0)
+		return NULL;
+	exe[n] = '\0';
+
+	char *slash = strrchr(exe, '/');
+
+	if (!slash)
+		return NULL;
+	*slash = '\0';
+
+	/* Installed: bin/sbx and libexec/sbx/sudo.  In the build folder: src/cli/sbx and src/run/sudo. */
+	const char *const places[] = {
+		arena_printf(a, "%s/../libexec/sbx/sudo", exe),
+		arena_printf(a, "%s/../run/sudo", exe),
+	};
+
+	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+		if (access(places[i], X_OK) == 0)
+			return path_clean(a, places[i]);
+	}
+	log_debug("no sudo helper beside '%s'", exe);
+	return NULL;
+}
+
+int open_plan(struct arena *a, const struct workplace *w, const struct plan **ret, struct err *err)
+{
+	struct host_facts facts = {0};
+	bool made = w->env.id != NULL;
+	const char *id = made ? w->env.id : env_id(a, w->project, w->env_name);
+	const char *sudo = sudo_helper(a);
+	struct plan_env env = {
+		.env_id = id,
+		.env_dir = made ? w->env.dir : arena_printf(a, "%s/envs/%s", w->store.dir, id),
+		.store_dir = w->store.dir,
+		.project = w->project,
+		.name = path_base(w->project),
+		.kept_rung = made ? w->env.rung : -1,
+		.sudo_helper = sudo != NULL,
+		.sudo_path = sudo,
+	};
+
+	if (host_probe(a, w->store.fd, w->profile->base.kind == BASE_HOST, &facts, err) < 0)
+		return -1;
+	return plan_make(a, w->profile, &facts, &env, ret, err);
+}
+
+/* A connection to the sandbox, which is started where it does not run. */
+static int connect_or_start(struct arena *a, struct workplace *w, const struct plan **plan,
+			    int *ret_sock, struct err *err)
+{
+	if (client_connect(&w->env, ret_sock, err) == 0)
+		return 0;
+	if (err->errnum != ENOENT)
+		return -1;
+	/* Only now: a command in a running sandbox must not wait for what only starting one needs. */
+	if (!*plan && open_plan(a, w, plan, err) < 0)
+		return -1;
+	if (client_start(*plan, &w->env, ret_sock, err) < 0)
+		return -1;
+	/* After the start: an environment that never ran is not bound to an id map. */
+	if (w->env.rung < 0)
+		return env_set_rung(&w->store, &w->env, (int)(*plan)->rung, err);
+	return 0;
+}
+
+int open_workdir(struct arena *a, const char *cwd, const char *workdir, const char **ret,
+		 struct err *err)
+{
+	const char *path = workdir[0] == '/' ? path_clean(a, workdir)
+					     : path_clean(a, path_join(a, cwd, workdir));
+
+	if (workdir[0] == '\0' || !path)
+		return err_kind(err, ERR_USAGE, "cannot start in '%s': not a path", workdir);
+	/* /proc/self/fd/N and its like lead to wherever the descriptor does: out, too. */
+	if (path_is_under(path, "/proc") || path_is_under(path, "/dev/fd")) {
+		err_kind(err, ERR_USAGE, "cannot start in '%s': magic link", workdir);
+		return err_hint(err, "name a folder, not a descriptor or a process");
+	}
+	*ret = path;
+	return 0;
+}
+
+/* Where the command starts.  Inside, a folder that is not there falls back to the project. */
+static int start_folder(struct arena *a, const struct workplace *w, const char *workdir,
+			const char **ret, struct err *err)
+{
+	const char *path = w->cwd;
+
+	if (workdir)
+		return open_workdir(a, w->cwd, workdir, ret, err);
+	*ret = path_is_under(path, w->project) ? path : w->project;
+	return 0;
+}
+
+int open_run(struct arena *a, struct workplace *w, const struct open_command *command,
+	     int *ret_status, struct err *err)
+{
+	const struct plan *plan = NULL;
+	struct client_request request = {
+		.argv = command->argv,
+		.as_root = command->as_root,
+		.env = passed_env(a, w->profile, (const char *const *)environ),
+		.profile_digest = w->digest,
+	};
+
+	if (start_folder(a, w, command->workdir, &request.cwd, err) < 0)
+		return -1;
+	if (open_check_allowed(a, w, err) < 0 || open_env(a, true, w, err) < 0)
+		return -1;
+	for (int i = 0; i < START_TRIES; i++) {
+		_cleanup_fd_ int sock = -1;
+
+		if (connect_or_start(a, w, &plan, &sock, err) == 0 &&
+		    client_run(sock, &request, ret_status, err) == 0)
+			return 0;
+		if (err->errnum != EAGAIN)
+			return -1;
+		log_debug("the sandbox ended before it took the command: once more");
+	}
+	return -1;
+}

@@ -1,0 +1,226 @@
+#include "cli/opt.h"
+
+#include <stdint.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "base/mem.h"
+#include "base/str.h"
+
+#define HELP_COLUMN 24
+
+/* What one parse needs at hand. */
+struct parse {
+	struct arena *a;
+	const struct opt_table *table;
+	const char *const *next; /* the argument to read next */
+	char *values;
+	bool help;
+};
+
+static void store_flag(const struct parse *p, const struct opt *o)
+{
+	bool on = true;
+
+	memcpy(p->values + o->offset, &on, sizeof(on));
+}
+
+static void store_value(const struct parse *p, const struct opt *o, const char *value)
+{
+	memcpy(p->values + o->offset, &value, sizeof(value));
+}
+
+static const struct opt *find_name(const struct opt_table *t, const char *name, size_t len)
+{
+	for (const struct opt *o = t->opts; o->name; o++) {
+		if (strlen(o->name) == len && strncmp(o->name, name, len) == 0)
+			return o;
+	}
+	return NULL;
+}
+
+static const struct opt *find_letter(const struct opt_table *t, char letter)
+{
+	for (const struct opt *o = t->opts; o->name; o++) {
+		if (o->letter == letter)
+			return o;
+	}
+	return NULL;
+}
+
+/* How a message calls what the table belongs to: "sbx run", or "sbx" for the global options. */
+static const char *title(const struct parse *p)
+{
+	return p->table->name[0] ? arena_printf(p->a, "sbx %s", p->table->name) : "sbx";
+}
+
+static int unknown_option(const struct parse *p, const char *name, struct err *err)
+{
+	struct strv names = {0};
+
+	for (const struct opt *o = p->table->opts; o->name; o++)
+		strv_push(p->a, &names, o->name);
+	strv_push(p->a, &names, "help");
+	err_kind(err, ERR_USAGE, "unknown option '--%s' of '%s'", name, title(p));
+
+	const char *near = str_nearest(name, (const char *const *)names.v);
+
+	if (near)
+		return err_hint(err, "did you mean '--%s'?", near);
+	return err_hint(err, "%s --help", title(p));
+}
+
+/* "--name", "--name=VALUE" or "--name" "VALUE"; `word` is behind the dashes. */
+static int parse_long(struct parse *p, const char *word, struct err *err)
+{
+	const char *equals = strchr(word, '=');
+	size_t len = equals ? (size_t)(equals - word) : strlen(word);
+	const struct opt *o = find_name(p->table, word, len);
+
+	if (strcmp(word, "help") == 0) {
+		p->help = true;
+		return 0;
+	}
+	if (!o)
+		return unknown_option(p, arena_strndup(p->a, word, len), err);
+	if (!o->arg && equals)
+		return err_kind(err, ERR_USAGE, "option '--%s' takes no value", o->name);
+	if (!o->arg) {
+		store_flag(p, o);
+		return 0;
+	}
+	const char *value = equals ? equals + 1 : *p->next;
+
+	if (!value)
+		return err_kind(err, ERR_USAGE, "option '--%s' needs a value: %s", o->name, o->arg);
+	if (!equals)
+		p->next++;
+	store_value(p, o, value);
+	return 0;
+}
+
+/* "-a", "-ab", "-eVALUE" or "-e" "VALUE"; `letters` is behind the dash. */
+static int parse_letters(struct parse *p, const char *letters, struct err *err)
+{
+	for (const char *c = letters; *c; c++) {
+		const struct opt *o = find_letter(p->table, *c);
+
+		if (*c == 'h' && !o) {
+			p->help = true;
+			return 0;
+		}
+		if (!o) {
+			/* A byte of a longer character alone would be unreadable: show it all. */
+			err_kind(err, ERR_USAGE, "unknown option '-%s' of '%s'",
+				 (unsigned char)*c < 0x80 ? arena_strndup(p->a, c, 1) : c,
+				 title(p));
+			return err_hint(err, "%s --help", title(p));
+		}
+		if (!o->arg) {
+			store_flag(p, o);
+			continue;
+		}
+		const char *value = c[1] ? c + 1 : *p->next;
+
+		if (!value)
+			return err_kind(err, ERR_USAGE, "option '-%c' needs a value: %s", *c,
+					o->arg);
+		if (!c[1])
+			p->next++;
+		store_value(p, o, value);
+		return 0;
+	}
+	return 0;
+}
+
+static int check_count(const struct opt_table *t, const struct strv *args, struct err *err)
+{
+	if (args->n < t->min_args) {
+		err_kind(err, ERR_USAGE, "'sbx %s' needs more arguments: %s", t->name, t->args);
+		return err_hint(err, "sbx %s --help", t->name);
+	}
+	if (args->n > t->max_args) {
+		err_kind(err, ERR_USAGE, "'sbx %s' has no use for the argument '%s'", t->name,
+			 args->v[t->max_args]);
+		return err_hint(err, "sbx %s --help", t->name);
+	}
+	return 0;
+}
+
+int opt_read(struct arena *a, const struct opt_table *t, const char *const *argv, void *values,
+	     struct opt_args *ret, struct err *err)
+{
+	struct parse p = {.a = a, .table = t, .next = argv, .values = values};
+	struct strv args = {0};
+	bool options = true;
+
+	while (*p.next) {
+		const char *word = *p.next++;
+
+		if (options && strcmp(word, "--") == 0) {
+			options = false;
+			continue;
+		}
+		/* A lone "-" is an argument, as everywhere. */
+		if (!options || word[0] != '-' || word[1] == '\0') {
+			strv_push(a, &args, word);
+			options = options && !t->leading;
+			continue;
+		}
+		int r = word[1] == '-' ? parse_long(&p, word + 2, err)
+				       : parse_letters(&p, word + 1, err);
+
+		if (r < 0)
+			return -1;
+		if (p.help)
+			break;
+	}
+	if (!p.help && check_count(t, &args, err) < 0)
+		return -1;
+	ret->v = args.n ? (const char *const *)args.v : argv + (p.next - argv);
+	ret->n = args.n;
+	ret->help = p.help;
+	return 0;
+}
+
+void opt_synopsis(const struct opt_table *t, struct buf *ret)
+{
+	buf_printf(ret, "sbx%s%s", t->name[0] ? " " : "", t->name);
+	for (const struct opt *o = t->opts; o->name; o++) {
+		if (o->letter)
+			buf_printf(ret, " [-%c", o->letter);
+		else
+			buf_printf(ret, " [--%s", o->name);
+		buf_printf(ret, "%s%s]", o->arg ? " " : "", o->arg ? o->arg : "");
+	}
+	if (t->args)
+		buf_printf(ret, " %s", t->args);
+}
+
+static void help_line(const struct opt *o, struct buf *ret)
+{
+	size_t start = ret->len;
+
+	if (o->letter)
+		buf_printf(ret, "  -%c, --%s", o->letter, o->name);
+	else
+		buf_printf(ret, "      --%s", o->name);
+	if (o->arg)
+		buf_printf(ret, " %s", o->arg);
+
+	size_t used = ret->len - start;
+
+	buf_printf(ret, "%*s%s\n", used < HELP_COLUMN ? (int)(HELP_COLUMN - used) : 1, "", o->help);
+}
+
+void opt_help(const struct opt_table *t, struct buf *ret)
+{
+	static const struct opt help = {"help", 'h', NULL, 0, "show this text"};
+
+	buf_adds(ret, "usage: ");
+	opt_synopsis(t, ret);
+	buf_printf(ret, "\n\n%s\n\n", t->details ? t->details : t->summary);
+	for (const struct opt *o = t->opts; o->name; o++)
+		help_line(o, ret);
+	help_line(&help, ret);
+}
