@@ -369,14 +369,15 @@ def run_one(number, name, function):
 
 
 def clean_up():
+    """Forget every environment (its files may belong to subordinate ids), then remove the folder."""
     if _base is None:
         return
-    data = os.path.join(_base, "data")
-    if os.path.isdir(data):
-        for entry in sorted(os.listdir(_base)):
-            ini = os.path.join(_base, entry, "proj/sbx.ini")
-            if os.path.exists(ini):
-                subprocess.run([SBX, "rm", "-f"], cwd=os.path.dirname(ini), env=environment(),
+    listed = subprocess.run([SBX, "list", "--json"], cwd=_base, env=environment(), timeout=30,
+                            check=False, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    with contextlib.suppress(ValueError):
+        for one in json.loads(listed.stdout):
+            for words in (["stop"], ["rm", "-f"]):
+                subprocess.run([SBX, *words, one["id"]], cwd=_base, env=environment(),
                                check=False, capture_output=True, timeout=60)
     shutil.rmtree(_base, onerror=make_writable)
     if os.path.exists(_base):

@@ -1,0 +1,330 @@
+#!/usr/bin/python3
+"""Missing and broken parts: each gives the right message and a hint, and leaves nothing behind."""
+
+import os
+import re
+import shutil
+
+import harness
+import procs
+from harness import Project, absent, check, command, equal, limit, match
+
+SLIRP = "[network]\nmode = slirp\n"
+PARTS = ("newuidmap", "newgidmap", "fuse-overlayfs", "slirp4netns")
+
+
+def hidden(*options):
+    """A mount namespace that is the host's but for what the options put over it."""
+    return [harness.need_program("bwrap"), "--dev-bind", "/", "/", *options, "--"]
+
+
+def path_without(p, *missing):
+    """A PATH with the programs that sbx starts, but for those."""
+    folder = os.path.join(p.parent, "bin")
+    os.makedirs(folder, exist_ok=True)
+    for name in PARTS:
+        with harness.contextlib.suppress(FileNotFoundError):
+            os.unlink(os.path.join(folder, name))
+        found = shutil.which(name, path=harness.environment()["PATH"])
+        if found and name not in missing:
+            os.symlink(found, os.path.join(folder, name))
+    return dict(p.env, PATH=folder)
+
+
+def refused(result, message, hint):
+    """sbx said why, in its own words, and how to mend it."""
+    equal(result.status, 125, f"status ({result.err!r})")
+    match(message, result.err, "the message")
+    if hint:
+        match(r"^hint: .*" + hint, result.err, "the hint")
+    absent(r"Assertion|Sanitizer|Segmentation|\(null\)|^hint:\s*$", result.err, "the message")
+
+
+def fails_cold_and_warm(p, prefix, message, hint, env=None):
+    """The same answer with a fresh store and with one whose facts were found when all was well."""
+    fresh = dict(env or p.env, XDG_DATA_HOME=os.path.join(p.parent, "fresh"))
+    os.makedirs(fresh["XDG_DATA_HOME"], exist_ok=True)
+    before = procs.mine()
+    for used in (fresh, env or p.env):
+        result = command(prefix + [harness.SBX, "run", "true"], cwd=p.dir, env=used)
+        refused(result, message, hint)
+    procs.nothing_left(before, 2)
+
+
+def doctor_tells(prefix, p, pattern, env=None):
+    """doctor says it too, and its status is not 0."""
+    result = command(prefix + [harness.SBX, "doctor"], cwd=p.dir, env=env or p.env)
+    match(pattern, result.out, "doctor")
+    check(result.status != 0, f"doctor's status: {result.status}")
+
+
+def well(p):
+    """Everything works: the facts are now in the cache."""
+    p.run("true").ok()
+    p.sbx("stop")
+
+
+def test_no_dev_fuse():
+    """Without /dev/fuse."""
+    with Project() as p:
+        well(p)
+        prefix = hidden("--dev", "/dev")
+        fails_cold_and_warm(p, prefix, r"/dev/fuse", r"modprobe fuse|chmod|doctor")
+        doctor_tells(prefix, p, r"/dev/fuse")
+
+
+def test_no_dev_net_tun():
+    """Without /dev/net/tun: an error with slirp, none without a network."""
+    with Project(ini=SLIRP) as p:
+        well(p)
+        prefix = hidden("--dev", "/dev", "--dev-bind", "/dev/fuse", "/dev/fuse")
+        fails_cold_and_warm(p, prefix, r"/dev/net/tun", r"modprobe tun")
+        doctor_tells(prefix, p, r"/dev/net/tun")
+
+
+def test_no_dev_net_tun_needed_without_network():
+    """`mode = none` does not ask for it."""
+    with Project() as p:
+        prefix = hidden("--dev", "/dev", "--dev-bind", "/dev/fuse", "/dev/fuse")
+        command(prefix + [harness.SBX, "run", "true"], cwd=p.dir, env=p.env).ok()
+
+
+def test_no_slirp4netns():
+    """Without slirp4netns: an error that names it and the way without a network."""
+    with Project(ini=SLIRP) as p:
+        well(p)
+        env = path_without(p, "slirp4netns")
+        fails_cold_and_warm(p, [], r"slirp4netns.*(not installed|not found)",
+                            r".*slirp4netns", env)
+        doctor_tells([], p, r"slirp4netns", env)
+        p.write("sbx.ini", harness.NO_NET)
+        p.run("true", env=env).ok()
+
+
+def test_no_fuse_overlayfs():
+    """Without fuse-overlayfs."""
+    with Project() as p:
+        well(p)
+        env = path_without(p, "fuse-overlayfs")
+        fails_cold_and_warm(p, [], r"fuse-overlayfs.*(not installed|not found)",
+                            r".*fuse-overlayfs", env)
+        doctor_tells([], p, r"fuse-overlayfs", env)
+
+
+def test_broken_fuse_overlayfs():
+    """One that ends at once is told by its own words, and nothing stays."""
+    with Project() as p:
+        well(p)
+        env = path_without(p, "fuse-overlayfs")
+        fake = os.path.join(env["PATH"], "fuse-overlayfs")
+        with open(fake, "w", encoding="utf-8") as f:
+            f.write("#!/bin/sh\necho 'broken on purpose' >&2\nexit 1\n")
+        os.chmod(fake, 0o755)
+        fails_cold_and_warm(p, [], r"fuse-overlayfs", None, env)
+
+
+def test_broken_slirp4netns():
+    """The same for the network's."""
+    with Project(ini=SLIRP) as p:
+        well(p)
+        env = path_without(p, "slirp4netns")
+        fake = os.path.join(env["PATH"], "slirp4netns")
+        with open(fake, "w", encoding="utf-8") as f:
+            f.write("#!/bin/sh\necho 'broken on purpose' >&2\nexit 1\n")
+        os.chmod(fake, 0o755)
+        fails_cold_and_warm(p, [], r"slirp4netns", None, env)
+
+
+def test_no_newuidmap():
+    """Without newuidmap a new environment uses one id; one made with subordinate ids says why not."""
+    with Project() as p:
+        env = path_without(p, "newuidmap")
+        fresh = dict(env, XDG_DATA_HOME=os.path.join(p.parent, "fresh"))
+        p.run("true", env=fresh).ok()
+        match(r"one id", p.sbx("status", env=fresh).ok().out, "status")
+        p.sbx("stop", env=fresh).ok()
+        p.sbx("rm", "-f", env=fresh).ok()
+        if not harness.has_subids():
+            return
+        well(p)
+        refused(p.run("true", env=env), r"subordinate ids.*newuidmap", r".*apt install uidmap")
+        doctor_tells([], p, r"newuidmap", env)
+
+
+def test_newuidmap_without_its_privilege():
+    """Under no_new_privs the setuid bit is void: as if it were not there."""
+    with Project() as p:
+        env = dict(p.env, XDG_DATA_HOME=os.path.join(p.parent, "fresh"))
+        argv = ["setpriv", "--no-new-privs", harness.SBX, "run", "id", "-u"]
+        equal(command(argv, cwd=p.dir, env=env).ok().out, f"{os.getuid()}\n", "id inside")
+        p.sbx("stop", env=env).ok()
+        p.sbx("rm", "-f", env=env).ok()
+
+
+def test_user_namespaces_refused():
+    """EPERM, as from a seccomp filter or AppArmor."""
+    with Project() as p:
+        well(p)
+        here = os.path.dirname(os.path.abspath(__file__))
+        prefix = ["/usr/bin/python3", os.path.join(here, "deny_userns.py")]
+        fails_cold_and_warm(p, prefix, r"user namespace.*(not permitted|AppArmor|refuse)",
+                            r".*(sysctl|doctor|permit)")
+        doctor_tells(prefix, p, r"user namespace")
+
+
+def test_user_namespaces_used_up():
+    """ENOSPC, as from user.max_user_namespaces = 0."""
+    with Project() as p:
+        well(p)
+        prefix = hidden("--unshare-user", "--disable-userns")
+        fails_cold_and_warm(p, prefix, r"user namespace.*(max_user_namespaces|No space)",
+                            r".*(sysctl|doctor)")
+        doctor_tells(prefix, p, r"user namespace")
+
+
+def data_folder(p):
+    folder = os.path.join(p.parent, "small")
+    os.makedirs(folder, exist_ok=True)
+    return folder
+
+
+@limit(180)
+def test_no_space_for_the_store():
+    """On a full disk: the kernel's words, the path, 125; with room again it just works."""
+    with Project() as p:
+        folder = data_folder(p)
+        env = dict(p.env, XDG_DATA_HOME=folder)
+        before = procs.mine()
+        told = 0
+        for size in (4096, 8192, 16384, 32768, 65536, 131072, 262144, 1 << 20):
+            prefix = hidden("--size", str(size), "--tmpfs", folder)
+            script = f'"$0" run true; s=$?; "$0" stop 2>/dev/null; exit $s'
+            result = command(prefix + ["sh", "-c", script, harness.SBX], cwd=p.dir, env=env)
+            if result.status:
+                refused(result, r"No space left on device", None)
+                match(re.escape(folder), result.err, "the message has the path")
+                told += 1
+        check(told > 0, "the smallest store had room for an environment")
+        procs.nothing_left(before, 2)
+
+
+@limit(120)
+def test_no_space_inside():
+    """A full disk is the command's own error; the sandbox lives, and goes on when there is room."""
+    script = """
+"$0" run true || exit 90
+"$0" run sh -c 'dd if=/dev/zero of=$HOME/big bs=64k count=1000' && exit 91
+"$0" run sudo sh -c 'dd if=/dev/zero of=/var/big bs=64k count=1000' && exit 92
+"$0" run sudo sh -c 'rm -f "$1" /var/big' sh ~/big || exit 93
+"$0" run sh -c 'echo again > ~/f && cat ~/f' || exit 94
+"$0" stop
+"""
+    with Project() as p:
+        folder = data_folder(p)
+        env = dict(p.env, XDG_DATA_HOME=folder)
+        prefix = hidden("--size", str(16 << 20), "--tmpfs", folder)
+        result = command(prefix + ["sh", "-c", script, harness.SBX], cwd=p.dir, env=env).ok()
+        match(r"No space left on device.*No space left on device", result.err, "dd's words")
+        equal(result.out, "again\n", "afterwards")
+
+
+def test_read_only_data_folder():
+    """A read-only file system, with and without an environment there already."""
+    with Project() as p:
+        well(p)
+        data = p.env["XDG_DATA_HOME"]
+        empty = data_folder(p)
+        prefix = hidden("--ro-bind", data, data, "--ro-bind", empty, empty)
+        for folder in (data, empty):
+            env = dict(p.env, XDG_DATA_HOME=folder)
+            result = command(prefix + [harness.SBX, "run", "true"], cwd=p.dir, env=env)
+            refused(result, r"Read-only file system", None)
+            match(re.escape(folder), result.err, "the message has the path")
+
+
+def test_data_folder_of_no_permission():
+    """A data folder that may not be written."""
+    with Project() as p:
+        folder = data_folder(p)
+        os.chmod(folder, 0o500)
+        env = dict(p.env, XDG_DATA_HOME=folder)
+        result = p.run("true", env=env)
+        refused(result, r"Permission denied", None)
+        match(re.escape(folder), result.err, "the message has the path")
+
+
+def test_data_home_that_is_relative_or_missing():
+    """A relative XDG_DATA_HOME is not used (XDG base directory specification); a missing one is made."""
+    with Project() as p:
+        env = dict(p.env, XDG_DATA_HOME=os.path.join(p.parent, "a/b/c"))
+        p.run("true", env=env).ok()
+        p.sbx("stop", env=env)
+        p.sbx("rm", "-f", env=env).ok()
+        check(os.path.isdir(os.path.join(p.parent, "a/b/c/sbx")), "made")
+        env["XDG_DATA_HOME"] = "relative"
+        p.sbx("list", env=env)
+        check(not os.path.exists(p.path("relative")), "a relative path was used")
+
+
+ODD_NAMES = [b"with space", b"two\nlines", b"a,comma", b"a:colon", b"back\\slash", b"\\:,\\", b"quote'\"",
+             b"not-utf8-\xff\xfe", b"$HOME`x`", b"-dash", b"tab\t", "ü-ñ-名".encode(), b"100%s%n",
+             b"esc\x1b[31m", b"x" * 200, b"#hash;semi=eq", b"[sect]", b".hidden", b"trailing "]
+
+
+@limit(240)
+def test_odd_project_paths():
+    """Spaces, newlines, commas, colons, backslashes and bytes that are no UTF-8 in a project's path."""
+    for name in ODD_NAMES:
+        with Project(name=name) as p:
+            result = p.sh("pwd; echo inside > made; sudo touch /etc/root-made; ls /etc/root-made")
+            equal((result.status, result.raw), (0, p.dir + b"\n/etc/root-made\n"),
+                  f"in {name!r} ({result.err!r})")
+            equal(p.read("made"), "inside\n", "content outside")
+            p.sbx("list").ok()
+            p.sbx("list", "--json").json()
+            p.sbx("status", "--json").json()
+            absent(r"\x1b", p.sbx("list").out + p.sbx("status").out, "an escape sequence")
+
+
+@limit(120)
+def test_odd_data_folders():
+    """The same for the store's own path, which goes into mount options."""
+    with Project() as p:
+        for name in ODD_NAMES[:9]:
+            env = dict(p.env, XDG_DATA_HOME=os.path.join(os.fsencode(p.parent), b"d", name))
+            result = p.sh("sudo touch /etc/made && echo fine > ~/f && cat ~/f", env=env)
+            equal((result.status, result.out), (0, "fine\n"), f"{name!r} ({result.err!r})")
+            p.sbx("stop", env=env).ok()
+            p.sbx("rm", "-f", env=env).ok()
+
+
+def test_odd_path_in_a_message():
+    """A newline or an escape sequence in a path reaches no terminal as it is."""
+    with Project(ini="[network]\nmode = wrong\n", name=b"two\nlines\x1b[2J") as p:
+        result = p.run("true")
+        equal(result.status, 125, "status")
+        match(r"sbx\.ini:2: ", result.err, "file and line")
+        absent(r"\x1b|two\nlines", result.err, "a raw control character")
+
+
+def test_long_data_path():
+    """A store deeper than a socket's address can hold (108 bytes) works too."""
+    with Project() as p:
+        deep = os.path.join(p.parent, *["d" * 60] * 4)
+        env = dict(p.env, XDG_DATA_HOME=deep)
+        p.run("true", env=env).ok()
+        p.run("true", env=env).ok()
+        p.sbx("stop", env=env).ok()
+        p.sbx("rm", "-f", env=env).ok()
+
+
+def test_project_that_vanished():
+    """A folder removed under the caller's feet."""
+    with Project() as p:
+        lost = os.path.join(p.parent, "lost")
+        os.mkdir(lost)
+        script = f'cd {lost} && rmdir {lost} && exec "$0" run true'
+        refused(command(["sh", "-c", script, harness.SBX], env=p.env), r"folder|directory", None)
+
+
+harness.main(__name__)
