@@ -30,20 +30,24 @@ int fs_open_beneath(int dir_fd, const char *path, int flags, mode_t mode, int *r
 
 /*
  * mkdir -p of `path` inside the root: what is there is followed as in
- * fs_open_in_root, what is missing is made with `mode`.  *ret_fd is an O_PATH
- * directory fd of the last part.
+ * fs_open_in_root (a link to what is missing makes its target), what is missing
+ * is made with `mode` less the umask.  *ret_fd is an O_PATH directory fd of the last part.
  */
 int fs_mkdirs_in_root(int root_fd, const char *path, mode_t mode, int *ret_fd, struct err *err);
 
 /* mkdir -p of a path of our own (the store, a runtime folder), mode for each new folder. */
 int fs_mkdirs(const char *path, mode_t mode, struct err *err);
 
-/* Read a whole file of at most `limit` bytes; more is an error (EFBIG). Adds to `ret`. */
+/*
+ * Read a whole file of at most `limit` bytes; more is an error (EFBIG).  Adds to
+ * `ret`.  dir_fd AT_FDCWD: any path of our own; else strictly below dir_fd, so that a
+ * link which leaves it is an error.
+ */
 int fs_read_at(int dir_fd, const char *name, size_t limit, struct buf *ret, struct err *err);
 
 /*
- * Replace `name` in dir_fd whole or not at all: written beside it under a
- * temporary name, fsync, rename, fsync of the folder.
+ * Replace `name` in dir_fd (as for fs_read_at) whole or not at all: written beside
+ * it under a temporary name, fsync, rename, fsync of the folder.
  */
 int fs_write_atomic(int dir_fd, const char *name, const void *p, size_t n, mode_t mode,
 		    struct err *err);
@@ -51,7 +55,8 @@ int fs_write_atomic(int dir_fd, const char *name, const void *p, size_t n, mode_
 /* Write all of it, going on after EINTR and short writes. -1 with errno. */
 int fs_write_all(int fd, const void *p, size_t n);
 
-/* Write a short text into an existing file by path (a /proc or /sys knob): one write(2). -1 with errno. */
+/* Write a short text into an existing file by path (a /proc or /sys knob) in one write(2).
+ * -1 with errno. */
 int fs_write_knob(const char *path, const char *text);
 
 /*

@@ -120,7 +120,7 @@ static void walk_done(struct walk *w)
 }
 
 /* Cut the first part off w->todo into name; false when nothing is left. */
-static bool walk_next(struct walk *w, char name[static NAME_MAX + 1])
+static bool walk_next(struct walk *w, char name[static NAME_MAX + 2])
 {
 	size_t start = strspn(w->todo.p, "/");
 	size_t len = strcspn(w->todo.p + start, "/");
@@ -129,8 +129,8 @@ static bool walk_next(struct walk *w, char name[static NAME_MAX + 1])
 	if (len == 0)
 		return false;
 	/* One byte too long is kept too long: the kernel then says ENAMETOOLONG. */
-	memset(name, 0, NAME_MAX + 1);
-	memcpy(name, w->todo.p + start, len > NAME_MAX ? NAME_MAX : len);
+	memset(name, 0, NAME_MAX + 2);
+	memcpy(name, w->todo.p + start, len > NAME_MAX ? NAME_MAX + 1 : len);
 	buf_adds(&rest, w->todo.p + start + len);
 	buf_done(&w->todo);
 	w->todo = rest;
@@ -152,12 +152,18 @@ static int walk_link(struct walk *w, int parent_fd, const char *name)
 	}
 	target[n] = '\0';
 	if (target[0] == '/')
-		w->done.len = 0;
+		buf_done(&w->done);
+	buf_adds(&w->done, "");
 	buf_printf(&todo, "%s/%s", target, w->todo.p);
 	buf_done(&w->todo);
 	w->todo = todo;
-	buf_add(&w->done, "", 0);
 	return 0;
+}
+
+/* A folder by its path from the root. */
+static int walk_open(const struct walk *w, const char *path)
+{
+	return fs_openat2(w->root_fd, *path ? path : "/", O_PATH | O_DIRECTORY, 0, FS_IN_ROOT);
 }
 
 /*
@@ -171,22 +177,18 @@ static int walk_step(struct walk *w, const char *name, int *parent_fd)
 	int fd;
 
 	buf_printf(&path, "%s/%s", w->done.p, name);
-	fd = fs_openat2(w->root_fd, path.p, O_PATH | O_DIRECTORY, 0, FS_IN_ROOT);
-	if (fd < 0 && errno != ENOENT)
-		return -1;
-	if (fd < 0) {
-		if (mkdirat(*parent_fd, name, w->mode) < 0) {
-			if (errno != EEXIST)
-				return -1;
-			if (walk_link(w, *parent_fd, name) < 0)
-				return -1;
-			path.len = 0;
-			buf_printf(&path, "%s", w->done.len ? w->done.p : "/");
-			fd = fs_openat2(w->root_fd, path.p, O_PATH | O_DIRECTORY, 0, FS_IN_ROOT);
-		} else {
+	fd = walk_open(w, path.p);
+	if (fd < 0 && errno == ENOENT) {
+		if (mkdirat(*parent_fd, name, w->mode) == 0)
 			fd = fs_openat2(*parent_fd, name, O_PATH | O_DIRECTORY | O_NOFOLLOW, 0,
 					FS_BENEATH);
-		}
+		else if (errno == EEXIST)
+			fd = walk_open(w, path.p); /* somebody else made it just now? */
+	}
+	if (fd < 0 && errno == ENOENT && walk_link(w, *parent_fd, name) == 0) {
+		path.len = 0;
+		buf_adds(&path, w->done.p);
+		fd = walk_open(w, path.p);
 	}
 	if (fd < 0)
 		return -1;
@@ -201,7 +203,7 @@ int fs_mkdirs_in_root(int root_fd, const char *path, mode_t mode, int *ret_fd, s
 {
 	__attribute__((cleanup(walk_done))) struct walk w = {.root_fd = root_fd, .mode = mode};
 	_cleanup_fd_ int fd = -1;
-	char name[NAME_MAX + 1];
+	char name[NAME_MAX + 2];
 
 	buf_adds(&w.todo, path);
 	buf_adds(&w.done, "");
