@@ -1,0 +1,111 @@
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "base/err.h"
+#include "plan/plan_parts.h"
+
+int plan_refuse_at(struct err *err, const struct origin *at, const char *fmt, ...)
+{
+	char msg[ERR_MSG_SIZE];
+	va_list ap;
+
+	va_start(ap, fmt);
+	(void)vsnprintf(msg, sizeof(msg), fmt, ap);
+	va_end(ap);
+	(void)err_set(err, "%s", msg);
+	if (at->file)
+		(void)err_prefix(err, "%s:%d", at->file, at->line);
+	return -1;
+}
+
+static int refuse_base(const struct making *m, struct err *err)
+{
+	const char *prefix = "";
+
+	switch (m->p->base.kind) {
+	case BASE_HOST:
+	case BASE_DIR:
+		return 0;
+	case BASE_TAR:
+		prefix = "tar:";
+		break;
+	case BASE_OCI:
+		prefix = "oci:";
+		break;
+	case BASE_LAYER:
+		prefix = "layer:";
+		break;
+	case BASE_REGISTRY:
+		break;
+	}
+	(void)plan_refuse_at(err, &m->p->base.at,
+			     "cannot use the base image '%s%s': not yet supported", prefix,
+			     m->p->base.ref ? m->p->base.ref : "");
+	return err_hint(err, "use `image = host`, or `image = dir:PATH` for an unpacked root");
+}
+
+static int refuse_limits(const struct making *m, struct err *err)
+{
+	const struct {
+		const char *name;
+		const struct u64_value *value;
+	} limits[] = {
+		{"memory", &m->p->limits.memory},
+		{"cpus", &m->p->limits.millicpus},
+		{"pids", &m->p->limits.pids},
+	};
+
+	if (m->p->limits.best_effort.on)
+		return 0;
+	for (size_t i = 0; i < sizeof(limits) / sizeof(limits[0]); i++) {
+		if (!limits[i].value->set)
+			continue;
+		(void)plan_refuse_at(err, &limits[i].value->at,
+				     "cannot limit '%s': limits cannot be enforced yet",
+				     limits[i].name);
+		return err_hint(err, "remove the line, or put `best-effort = yes` under [limits] "
+				     "to go on without it");
+	}
+	return 0;
+}
+
+static int refuse_net(const struct making *m, struct err *err)
+{
+	if (m->p->net.mode == NET_SLIRP && m->p->net.driver == NETDRV_PASTA) {
+		(void)plan_refuse_at(err, &m->p->net.driver_at,
+				     "cannot use the network driver 'pasta': not yet supported");
+		return err_hint(err, "use `driver = auto` under [network]");
+	}
+	if (m->p->net.ports.n > 0) {
+		const struct port_value *port = &m->p->net.ports.v[0];
+
+		(void)plan_refuse_at(err, &port->at,
+				     "cannot publish port '%u': ports are not yet supported",
+				     (unsigned int)port->host);
+		return err_hint(err, "remove `ports` under [network]");
+	}
+	return 0;
+}
+
+int plan_refuse(const struct making *m, struct err *err)
+{
+	if (refuse_base(m, err) < 0)
+		return -1;
+	if (m->p->security.seccomp == SECCOMP_STRICT) {
+		(void)plan_refuse_at(err, &m->p->security.seccomp_at,
+				     "cannot use the seccomp filter 'strict': not yet supported");
+		return err_hint(err, "use `seccomp = default` under [security]");
+	}
+	if (refuse_net(m, err) < 0)
+		return -1;
+	if (refuse_limits(m, err) < 0)
+		return -1;
+	if (m->p->build_run.n > 0) {
+		(void)plan_refuse_at(err, &m->p->build_run.v[0].at,
+				     "cannot run the build step '%s': [build] is not yet supported",
+				     m->p->build_run.v[0].s);
+		return err_hint(err,
+				"remove [build], and run its commands once inside: `sbx enter`");
+	}
+	return 0;
+}

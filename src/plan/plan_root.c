@@ -1,0 +1,117 @@
+#include <stdio.h>
+
+#include "base/err.h"
+#include "base/mem.h"
+#include "base/path.h"
+#include "plan/host.h"
+#include "plan/plan_parts.h"
+
+/*
+ * Host files belong to ids that U does not map; the kernel shows them as 65534.  With this
+ * mapping fuse-overlayfs shows those as root's and every other owner as it is.  It speaks of
+ * ids as U sees them, so it is the same for every user.
+ */
+#define HOST_IDS "65534:0:1:1:1:65533"
+#define HOST_OWNER 65534u
+
+static int need_fuse(struct making *m, struct err *err)
+{
+	if (!m->facts->fuse_overlayfs) {
+		(void)err_set(err, "cannot mount the root: fuse-overlayfs is not installed");
+		return err_hint(err, "sudo apt install fuse-overlayfs");
+	}
+	if (!m->facts->dev_fuse) {
+		(void)err_set(err, "cannot mount the root: '/dev/fuse' cannot be opened");
+		return err_hint(err, "sudo modprobe fuse && sudo chmod 0666 /dev/fuse; "
+				     "`sbx doctor` checks it");
+	}
+	m->plan->driver = ROOT_FUSE;
+	m->plan->fuse_overlayfs = m->facts->fuse_overlayfs;
+	return 0;
+}
+
+static int host_root(struct making *m, struct err *err)
+{
+	struct plan *plan = m->plan;
+
+	if (need_fuse(m, err) < 0)
+		return -1;
+	plan->entries = m->facts->entries;
+	plan->n_entries = m->facts->n_entries;
+	if (plan->rung == RUNG_SUBIDS) {
+		plan->fuse_options = "uidmapping=" HOST_IDS ",gidmapping=" HOST_IDS;
+		plan->root_owner = HOST_OWNER;
+	} else {
+		plan->fuse_options = "squash_to_root";
+	}
+	return 0;
+}
+
+/* A root that holds the home, the store or the project would show them all again, past
+ * everything that the profile's author and its user agreed on. */
+static int check_base_dir(const struct making *m, const char *dir, struct err *err)
+{
+	const char *inside = NULL;
+
+	if (path_is_under(m->facts->home, dir))
+		inside = m->facts->home;
+	else if (path_is_under(m->env->project, dir))
+		inside = m->env->project;
+	else if (plan_overlap(m->env->store_dir, dir))
+		inside = m->env->store_dir;
+	if (!inside)
+		return 0;
+	(void)plan_refuse_at(err, &m->p->base.at, "cannot use '%s' as the root: it would show '%s'",
+			     dir, inside);
+	return err_hint(err, "give a folder that holds an unpacked root and nothing else, or use "
+			     "`image = host`");
+}
+
+static int dir_root(struct making *m, struct err *err)
+{
+	struct plan *plan = m->plan;
+	const char *dir = plan_host_path(m, m->p->base.ref ? m->p->base.ref : "");
+
+	if (check_base_dir(m, dir, err) < 0)
+		return -1;
+	plan->base_dir = dir;
+	plan->fuse_options = "";
+	if (m->facts->overlay_userxattr) {
+		plan->driver = ROOT_KERNEL;
+		return 0;
+	}
+	if (need_fuse(m, err) < 0)
+		return -1;
+	if (plan->rung == RUNG_SINGLE)
+		plan->fuse_options = "squash_to_root";
+	return 0;
+}
+
+int plan_root(struct making *m, struct err *err)
+{
+	m->plan->base = m->p->base.kind;
+	if (m->p->base.kind == BASE_DIR)
+		return dir_root(m, err);
+	return host_root(m, err);
+}
+
+int plan_net(struct making *m, struct err *err)
+{
+	m->plan->net = m->p->net.mode;
+	if (m->p->net.mode != NET_SLIRP)
+		return 0;
+	if (!m->facts->slirp4netns) {
+		(void)plan_refuse_at(err, &m->p->net.mode_at,
+				     "cannot set up the network: slirp4netns is not installed");
+		return err_hint(err, "sudo apt install slirp4netns; or go without a network: "
+				     "`mode = none` under [network]");
+	}
+	if (!m->facts->dev_tun) {
+		(void)plan_refuse_at(err, &m->p->net.mode_at,
+				     "cannot set up the network: '/dev/net/tun' cannot be opened");
+		return err_hint(err, "sudo modprobe tun && sudo chmod 0666 /dev/net/tun; or go "
+				     "without a network: `mode = none` under [network]");
+	}
+	m->plan->slirp4netns = m->facts->slirp4netns;
+	return 0;
+}

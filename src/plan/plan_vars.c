@@ -1,0 +1,97 @@
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/str.h"
+#include "plan/plan_parts.h"
+
+#define INSIDE_PATH "/run/sbx/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+/* Passed unasked: what tells of the terminal and the language, and nothing of the user. */
+static const char *const PASS[] = {
+	"LANG",     "LANGUAGE",          "LC_ADDRESS",     "LC_ALL",       "LC_COLLATE",
+	"LC_CTYPE", "LC_IDENTIFICATION", "LC_MEASUREMENT", "LC_MESSAGES",  "LC_MONETARY",
+	"LC_NAME",  "LC_NUMERIC",        "LC_PAPER",       "LC_TELEPHONE", "LC_TIME",
+	"TERM",     "COLORTERM",         "NO_COLOR",       "TZ",
+};
+
+#define OWN_ROOM 16 /* put_own adds fewer */
+
+struct var {
+	const char *name;
+	const char *value; /* NULL: from outside */
+};
+
+struct vars {
+	struct var *v;
+	size_t n;
+};
+
+/* A later one of a name takes the place of the earlier. */
+static void put(struct vars *vars, const char *name, const char *value)
+{
+	size_t i = 0;
+
+	while (i < vars->n && !str_eq(vars->v[i].name, name))
+		i++;
+	vars->v[i] = (struct var){name, value};
+	if (i == vars->n)
+		vars->n++;
+}
+
+static void put_own(struct making *m, struct vars *vars)
+{
+	const struct plan *plan = m->plan;
+
+	put(vars, "PATH", INSIDE_PATH);
+	put(vars, "HOME", plan->home);
+	put(vars, "USER", plan->user);
+	put(vars, "LOGNAME", plan->user);
+	put(vars, "SHELL", plan->shell);
+	put(vars, "XDG_RUNTIME_DIR",
+	    arena_printf(m->a, "/run/user/%u", (unsigned int)plan->self_uid));
+	put(vars, "container", "sbx");
+	put(vars, "SBX", plan->name);
+	put(vars, "SBX_PROJECT", plan->project);
+}
+
+/* A variable that is passed but not set outside keeps sbx's own value, so that `pass = PATH`
+ * can never leave a shell without one. */
+static const char *own_value(const struct vars *own, const char *name)
+{
+	for (size_t i = 0; i < own->n; i++)
+		if (str_eq(own->v[i].name, name))
+			return own->v[i].value;
+	return NULL;
+}
+
+void plan_vars(struct making *m)
+{
+	const size_t n_pass = sizeof(PASS) / sizeof(PASS[0]);
+	const size_t room = OWN_ROOM + n_pass + m->p->env.n;
+	struct vars own = {arena_alloc(m->a, OWN_ROOM * sizeof(struct var)), 0};
+	struct vars all = {arena_alloc(m->a, room * sizeof(struct var)), 0};
+	const char **env = arena_alloc(m->a, (room + 1) * sizeof(*env));
+	const char **pass = arena_alloc(m->a, (room + 1) * sizeof(*pass));
+	size_t n_env = 0;
+	size_t n_passed = 0;
+
+	put_own(m, &own);
+	for (size_t i = 0; i < own.n; i++)
+		put(&all, own.v[i].name, own.v[i].value);
+	for (size_t i = 0; i < n_pass; i++)
+		put(&all, PASS[i], NULL);
+	for (size_t i = 0; i < m->p->env.n; i++)
+		put(&all, m->p->env.v[i].name, m->p->env.v[i].value);
+
+	for (size_t i = 0; i < all.n; i++) {
+		const struct var *var = &all.v[i];
+		const char *value = var->value ? var->value : own_value(&own, var->name);
+
+		if (value)
+			env[n_env++] = arena_printf(m->a, "%s=%s", var->name, value);
+		if (!var->value)
+			pass[n_passed++] = arena_strdup(m->a, var->name);
+	}
+	m->plan->env = env;
+	m->plan->pass = pass;
+}

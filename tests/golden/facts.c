@@ -1,0 +1,221 @@
+#include "facts.h"
+
+#include <string.h>
+
+#include "base/err.h"
+#include "base/mem.h"
+#include "base/num.h"
+#include "base/str.h"
+
+#define ENTRIES_MAX 32
+
+struct reading {
+	struct arena *a;
+	struct case_facts *to;
+};
+
+static char *decode(struct arena *a, const char *s)
+{
+	static const char HEX[] = "0123456789abcdef";
+	char *out = arena_alloc(a, strlen(s) + 1);
+	size_t n = 0;
+
+	while (*s != '\0') {
+		if (*s != '\\') {
+			out[n++] = *s++;
+		} else if (s[1] == 'n') {
+			out[n++] = '\n';
+			s += 2;
+		} else if (s[1] == 'x' && s[2] != '\0' && strchr(HEX, s[2]) && s[3] != '\0' &&
+			   strchr(HEX, s[3])) {
+			out[n++] =
+				(char)((strchr(HEX, s[2]) - HEX) * 16 + (strchr(HEX, s[3]) - HEX));
+			s += 4;
+		} else {
+			s++;
+			out[n++] = *s != '\0' ? *s++ : '\\';
+		}
+	}
+	return out;
+}
+
+static int set_flag(struct reading *r, const char *key, const char *value)
+{
+	struct host_facts *f = &r->to->facts;
+	const struct {
+		const char *key;
+		bool *field;
+	} flags[] = {
+		{"dev_fuse", &f->dev_fuse},
+		{"dev_tun", &f->dev_tun},
+		{"userns", &f->userns},
+		{"overlay_userxattr", &f->overlay_userxattr},
+		{"sudo_helper", &r->to->env.sudo_helper},
+	};
+
+	for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++) {
+		if (!str_eq(flags[i].key, key))
+			continue;
+		*flags[i].field = str_eq(value, "yes");
+		return 1;
+	}
+	return 0;
+}
+
+static int set_text(struct reading *r, const char *key, const char *value)
+{
+	struct host_facts *f = &r->to->facts;
+	struct plan_env *e = &r->to->env;
+	const struct {
+		const char *key;
+		const char **field;
+	} texts[] = {
+		{"user", &f->user},
+		{"group", &f->group},
+		{"home", &f->home},
+		{"shell", &f->shell},
+		{"newuidmap", &f->newuidmap},
+		{"newgidmap", &f->newgidmap},
+		{"fuse_overlayfs", &f->fuse_overlayfs},
+		{"slirp4netns", &f->slirp4netns},
+		{"userns_why", &f->userns_why},
+		{"resolv_conf", &f->resolv_conf},
+		{"env_id", &e->env_id},
+		{"env_dir", &e->env_dir},
+		{"store_dir", &e->store_dir},
+		{"project", &e->project},
+		{"name", &e->name},
+		{"sudo_path", &e->sudo_path},
+	};
+
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		if (!str_eq(texts[i].key, key))
+			continue;
+		*texts[i].field = str_eq(value, "none") ? NULL : decode(r->a, value);
+		return 1;
+	}
+	return 0;
+}
+
+static int set_number(struct reading *r, const char *key, const char *value, struct err *err)
+{
+	struct host_facts *f = &r->to->facts;
+	uint64_t n;
+
+	if (str_eq(key, "kept_rung")) {
+		r->to->env.kept_rung = str_eq(value, "subids")   ? RUNG_SUBIDS
+				       : str_eq(value, "single") ? RUNG_SINGLE
+								 : -1;
+		return 1;
+	}
+	if (!str_eq(key, "uid") && !str_eq(key, "gid"))
+		return 0;
+	if (num_u64(value, 0, UINT32_MAX, &n, err) < 0)
+		return -1;
+	*(str_eq(key, "uid") ? &f->uid : &f->gid) = (uint32_t)n;
+	return 1;
+}
+
+static int set_range(struct reading *r, const char *key, char *value, struct err *err)
+{
+	struct host_facts *f = &r->to->facts;
+	char *count = strchr(value, ' ');
+	uint64_t start;
+	uint64_t n;
+
+	if (!str_eq(key, "subuid") && !str_eq(key, "subgid"))
+		return 0;
+	if (!count)
+		return err_set(err, "'%s' needs START COUNT", key);
+	*count++ = '\0';
+	if (num_u64(value, 0, UINT32_MAX, &start, err) < 0)
+		return -1;
+	if (num_u64(count, 0, UINT32_MAX, &n, err) < 0)
+		return -1;
+	*(str_eq(key, "subuid") ? &f->subuid : &f->subgid) =
+		(struct id_range){(uint32_t)start, (uint32_t)n};
+	return 1;
+}
+
+static int add_entry(struct reading *r, const char *key, char *value, struct err *err)
+{
+	struct host_facts *f = &r->to->facts;
+	char *target = strchr(value, ' ');
+
+	if (!str_eq(key, "entry"))
+		return 0;
+	if (f->n_entries == ENTRIES_MAX)
+		return err_set(err, "too many entries");
+	if (target)
+		*target++ = '\0';
+	if (!f->entries)
+		f->entries = arena_alloc(r->a, ENTRIES_MAX * sizeof(*f->entries));
+	f->entries[f->n_entries++] = (struct host_entry){
+		.name = decode(r->a, value), .target = target ? decode(r->a, target) : NULL};
+	return 1;
+}
+
+static int add_unreadable(struct reading *r, const char *key, char *value, struct err *err)
+{
+	struct host_facts *f = &r->to->facts;
+	char *mode = strchr(value, ' ');
+	char *path = mode ? strchr(mode + 1, ' ') : NULL;
+	uint32_t bits = 0;
+
+	if (!str_eq(key, "unreadable"))
+		return 0;
+	if (!path || f->n_unreadable == ENTRIES_MAX)
+		return err_set(err, "'unreadable' needs KIND MODE PATH");
+	*mode++ = '\0';
+	*path++ = '\0';
+	for (; *mode >= '0' && *mode <= '7'; mode++)
+		bits = bits * 8 + (uint32_t)(*mode - '0');
+	if (!f->unreadable)
+		f->unreadable = arena_alloc(r->a, ENTRIES_MAX * sizeof(*f->unreadable));
+	f->unreadable[f->n_unreadable++] = (struct host_unreadable){
+		.path = decode(r->a, path), .is_dir = str_eq(value, "dir"), .mode = bits};
+	return 1;
+}
+
+static int read_line(struct reading *r, char *line, struct err *err)
+{
+	char *value = strchr(line, ' ');
+	int done = 0;
+
+	if (!value)
+		return err_set(err, "'%s' has no value", line);
+	*value++ = '\0';
+	if (done == 0)
+		done = set_flag(r, line, value);
+	if (done == 0)
+		done = set_text(r, line, value);
+	if (done == 0)
+		done = set_number(r, line, value, err);
+	if (done == 0)
+		done = set_range(r, line, value, err);
+	if (done == 0)
+		done = add_entry(r, line, value, err);
+	if (done == 0)
+		done = add_unreadable(r, line, value, err);
+	if (done == 0)
+		return err_set(err, "unknown fact '%s'", line);
+	return done < 0 ? -1 : 0;
+}
+
+int facts_read(struct arena *a, const char *name, const char *text, struct case_facts *facts,
+	       struct err *err)
+{
+	struct reading r = {a, facts};
+
+	for (int number = 1; *text != '\0'; number++) {
+		size_t len = strcspn(text, "\n");
+		char *line = arena_strndup(a, text, len);
+
+		text += len + (text[len] == '\n');
+		if (line[0] == '\0' || line[0] == '#')
+			continue;
+		if (read_line(&r, line, err) < 0)
+			return err_prefix(err, "%s:%d", name, number);
+	}
+	return 0;
+}
