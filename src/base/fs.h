@@ -67,8 +67,11 @@ int fs_write_knob(const char *path, const char *text);
 int fs_lock_at(int dir_fd, const char *name, bool exclusive, int wait_ms, int *ret_fd,
 	       struct err *err);
 
-/* rm -rf `name` below dir_fd, following no link, crossing no mount.  Missing is fine.
- * Unreadable folders that we own are made readable first. */
+/*
+ * rm -rf `name` below dir_fd, following no link, crossing no mount, however
+ * deep it is.  Missing is fine.  Folders of ours without the rights for it get them first.
+ * What can be removed is, even when something cannot; `err` names the first that could not.
+ */
 int fs_remove_tree_at(int dir_fd, const char *name, struct err *err);
 
 #endif

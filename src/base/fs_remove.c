@@ -10,6 +10,7 @@
 #include "base/err.h"
 #include "base/fs.h"
 #include "base/fs_internal.h"
+#include "base/path.h"
 #include "base/str.h"
 
 /* Each level costs an fd and some stack: what lies deeper is moved up first. */
@@ -32,7 +33,7 @@ static int failed(struct removal *r, int errnum, const char *name)
 		return -1;
 	r->failed = true;
 	if (errnum == EXDEV || errnum == EBUSY) {
-		(void)err_set(r->err, "cannot remove '%s' below '%s': something is mounted there", name,
+		(void)err_set(r->err, "cannot remove '%s' in '%s': something is mounted there", name,
 			      r->top_name);
 		if (r->err)
 			r->err->errnum = errnum;
@@ -40,7 +41,7 @@ static int failed(struct removal *r, int errnum, const char *name)
 	}
 	if (name == r->top_name)
 		return err_errno(r->err, errnum, "cannot remove '%s'", name);
-	return err_errno(r->err, errnum, "cannot remove '%s' below '%s'", name, r->top_name);
+	return err_errno(r->err, errnum, "cannot remove '%s' in '%s'", name, r->top_name);
 }
 
 /* chmod(2) of a folder that cannot be opened, without following a link put in its place. */
@@ -133,7 +134,7 @@ static int remove_entry(struct removal *r, int dir_fd, const char *name, int dep
 	return failed(r, errno, name);
 }
 
-int fs_remove_tree_at(int dir_fd, const char *name, struct err *err)
+static int remove_tree(int dir_fd, const char *name, struct err *err)
 {
 	struct removal r = {.top_fd = -1, .top_name = name, .err = err};
 	_cleanup_fd_ int top = -1;
@@ -159,4 +160,24 @@ int fs_remove_tree_at(int dir_fd, const char *name, struct err *err)
 	if (unlinkat(dir_fd, name, AT_REMOVEDIR) < 0 && errno != ENOENT)
 		return failed(&r, errno, name);
 	return 0;
+}
+
+int fs_remove_tree_at(int dir_fd, const char *name, struct err *err)
+{
+	_cleanup_buf_ struct buf parent = {0};
+	_cleanup_fd_ int fd = -1;
+
+	if (dir_fd != AT_FDCWD)
+		return remove_tree(dir_fd, name, err);
+	/* A path of our own: links and mounts on the way to its last part are fine. */
+	buf_adds(&parent, "./");
+	if (name[0] == '/')
+		parent.len = 0;
+	buf_add(&parent, name, (size_t)(path_base(name) - name));
+	fd = open(parent.p, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0 && errno == ENOENT)
+		return 0;
+	if (fd < 0)
+		return err_errno(err, errno, "cannot remove '%s'", name);
+	return remove_tree(fd, path_base(name), err);
 }
