@@ -36,12 +36,11 @@ int proc_send(int sock, const void *p, size_t n, const int *fds, size_t nfds)
 		return -1;
 	}
 	if (nfds > 0) {
-		struct cmsghdr *c;
+		struct cmsghdr *c = &control.align;
 
 		memset(&control, 0, sizeof(control));
 		msg.msg_control = control.bytes;
 		msg.msg_controllen = CMSG_SPACE(nfds * sizeof(int));
-		c = CMSG_FIRSTHDR(&msg);
 		c->cmsg_level = SOL_SOCKET;
 		c->cmsg_type = SCM_RIGHTS;
 		c->cmsg_len = CMSG_LEN(nfds * sizeof(int));
