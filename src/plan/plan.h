@@ -50,8 +50,8 @@ enum root_driver {
  * It gives what the base lacks (mount points, sudo, resolv.conf) and covers what the user
  * cannot read, without a byte in the upper. */
 enum standin_kind {
-	STANDIN_DIR,     /* merged with what lies below */
-	STANDIN_OPAQUE,  /* a folder that hides what lies below */
+	STANDIN_DIR,    /* merged with what lies below */
+	STANDIN_OPAQUE, /* a folder that hides what lies below */
 	STANDIN_FILE,
 	STANDIN_LINK,
 };
@@ -61,7 +61,7 @@ struct standin {
 	const char *path; /* absolute, clean; parents come first in the list */
 	const char *data; /* file: content; link: target */
 	uint32_t mode;
-	bool self;        /* owned by the user's own id, not by root */
+	bool self; /* owned by the user's own id, not by root */
 };
 
 /* What is mounted over the root, in this order, each target resolved inside the root. */
@@ -72,12 +72,12 @@ enum mount_kind {
 	MOUNT_DEVPTS, /* new instance */
 	MOUNT_MQUEUE,
 	MOUNT_PROC,
-	MOUNT_SYSFS,  /* only where the network namespace is our own */
-	MOUNT_MASK,   /* cover target with an empty, read-only file or folder, if it is there */
+	MOUNT_SYSFS,    /* only where the network namespace is our own */
+	MOUNT_MASK,     /* cover target with an empty, read-only file or folder, if it is there */
 	MOUNT_READONLY, /* make target (a folder or file of /proc) read-only, if it is there */
-	MOUNT_LINK,   /* not a mount: symlink target -> source, on a tmpfs made above */
-	MOUNT_DIR,    /* not a mount: a folder on a tmpfs made above; mode */
-	MOUNT_FILE,   /* not a mount: a file on a tmpfs made above; data, mode */
+	MOUNT_LINK,     /* not a mount: symlink target -> source, on a tmpfs made above */
+	MOUNT_DIR,      /* not a mount: a folder on a tmpfs made above; mode */
+	MOUNT_FILE,     /* not a mount: a file on a tmpfs made above; data, mode */
 };
 
 struct mount_step {
@@ -87,35 +87,35 @@ struct mount_step {
 	const char *data;
 	uint32_t mode;
 	bool readonly;
-	bool self;      /* owned by the user's own id */
-	bool from_env;  /* source is relative to the environment's folder (home) */
-	bool optional;  /* a missing source is skipped */
+	bool self;        /* owned by the user's own id */
+	bool from_env;    /* source is relative to the environment's folder (home) */
+	bool optional;    /* a missing source is skipped */
 	struct origin at; /* the profile line that asked for it, or zero */
 };
 
 struct plan {
 	/* what */
 	const char *env_id;
-	const char *env_dir;  /* absolute: …/envs/<id> */
-	const char *name;     /* for people, and the host name inside */
-	const char *project;  /* absolute path, the same inside */
+	const char *env_dir; /* absolute: …/envs/<id> */
+	const char *name;    /* for people, and the host name inside */
+	const char *project; /* absolute path, the same inside */
 
 	/* ids */
 	enum id_rung rung;
 	struct id_map uid_map, gid_map;             /* U: inside ← host */
 	struct id_map inner_uid_map, inner_gid_map; /* V: inside ← U */
-	bool as_root;           /* commands run as 0, not as self */
-	uint32_t self_uid, self_gid; /* the user's ids as seen in V */
+	bool as_root;                               /* commands run as 0, not as self */
+	uint32_t self_uid, self_gid;                /* the user's ids as seen in V */
 	const char *user, *group, *home, *shell;
 	const char *newuidmap, *newgidmap; /* NULL on the single rung */
 
 	/* root */
 	enum base_kind base;
-	const char *base_dir;   /* BASE_DIR: absolute; NULL for the host */
+	const char *base_dir; /* BASE_DIR: absolute; NULL for the host */
 	enum root_driver driver;
 	const char *fuse_overlayfs;
-	const char *fuse_options;  /* "uidmapping=…,gidmapping=…", "squash_to_root" or "" */
-	uint32_t root_owner;       /* the id in U by which the base's root user owns files on disk */
+	const char *fuse_options; /* "uidmapping=…,gidmapping=…", "squash_to_root" or "" */
+	uint32_t root_owner;      /* the id in U by which the base's root user owns files on disk */
 	const struct host_entry *entries;
 	size_t n_entries;
 	struct standin *standins;
@@ -157,7 +157,7 @@ int plan_make(struct arena *a, const struct profile *p, const struct host_facts 
 /* The plan as text, a step a line: `sbx run --dry-run`, and the golden files. */
 void plan_show(const struct plan *plan, struct buf *ret);
 
-const char *id_rung_name(enum id_rung r);       /* "subordinate ids", "one id" */
+const char *id_rung_name(enum id_rung r);         /* "subordinate ids", "one id" */
 const char *root_driver_name(enum root_driver d); /* "fuse-overlayfs", "overlayfs" */
 
 #endif

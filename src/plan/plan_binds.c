@@ -11,18 +11,18 @@
 static const struct {
 	const char *name;
 	bool optional;
-} POLICY[] = {
+} policy[] = {
 	{"sbx.ini", false},
 	{"sbx.lock", true},
 	{".sbx", true},
 };
 
-#define N_POLICY (sizeof(POLICY) / sizeof(POLICY[0]))
+#define N_POLICY (sizeof(policy) / sizeof(policy[0]))
 
 static bool is_policy(const struct making *m, const char *path)
 {
 	for (size_t i = 0; i < N_POLICY; i++)
-		if (path_is_under(path, path_join(m->a, m->env->project, POLICY[i].name)))
+		if (path_is_under(path, path_join(m->a, m->env->project, policy[i].name)))
 			return true;
 	return false;
 }
@@ -34,19 +34,19 @@ static int check_source(const struct making *m, const struct mount_value *v, con
 	const char *profiles = path_join(m->a, m->facts->home, ".config/sbx");
 
 	if (plan_overlap(source, store)) {
-		(void)plan_refuse_at(err, &v->at, "cannot mount '%s': it %s the store '%s'", source,
+		(void)plan_refuse_at(&v->at, err, "cannot mount '%s': it %s the store '%s'", source,
 				     path_is_under(store, source) ? "holds" : "lies in", store);
 		return err_hint(err, "mount a folder that has nothing to do with '%s'", store);
 	}
 	if (!v->writable)
 		return 0;
 	if (is_policy(m, source)) {
-		(void)plan_refuse_at(err, &v->at,
+		(void)plan_refuse_at(&v->at, err,
 				     "cannot mount '%s' writable: it rules this sandbox", source);
 		return err_hint(err, "mount it read-only: end the line with `:ro`");
 	}
 	if (plan_overlap(source, profiles)) {
-		(void)plan_refuse_at(err, &v->at,
+		(void)plan_refuse_at(&v->at, err,
 				     "cannot mount '%s' writable: your profiles are in '%s'",
 				     source, profiles);
 		return err_hint(err, "mount it read-only: end the line with `:ro`");
@@ -57,14 +57,14 @@ static int check_source(const struct making *m, const struct mount_value *v, con
 static int check_target(const struct making *m, const struct mount_value *v, struct err *err)
 {
 	if (plan_is_reserved(v->inside)) {
-		(void)plan_refuse_at(err, &v->at,
+		(void)plan_refuse_at(&v->at, err,
 				     "cannot mount at '%s': sbx itself fills that place",
 				     v->inside);
 		return err_hint(err, "choose another path inside, such as '/mnt/%s'",
 				path_base(v->host));
 	}
 	if (str_eq(v->inside, m->plan->project)) {
-		(void)plan_refuse_at(err, &v->at, "cannot mount at '%s': the project is there",
+		(void)plan_refuse_at(&v->at, err, "cannot mount at '%s': the project is there",
 				     v->inside);
 		return err_hint(err, "choose another path inside, such as '/mnt/%s'",
 				path_base(v->host));
@@ -141,10 +141,10 @@ static void add_policy(struct making *m, const char *dir, const struct origin *a
 	for (size_t i = 0; i < N_POLICY; i++) {
 		struct mount_step *step;
 
-		step = add_bind(m, path_join(m->a, m->env->project, POLICY[i].name),
-				path_join(m->a, dir, POLICY[i].name));
+		step = add_bind(m, path_join(m->a, m->env->project, policy[i].name),
+				path_join(m->a, dir, policy[i].name));
 		step->readonly = true;
-		step->optional = POLICY[i].optional;
+		step->optional = policy[i].optional;
 		step->at = *at;
 	}
 }

@@ -6,15 +6,15 @@
 #define N(array) (sizeof(array) / sizeof((array)[0]))
 
 struct fixed_step {
-	enum mount_kind kind;
 	const char *target;
 	const char *source;
 	const char *data;
+	enum mount_kind kind;
 	uint32_t mode;
 };
 
 /* Of the host's devices only those that every program expects and that reach nothing. */
-static const struct fixed_step FIRST[] = {
+static const struct fixed_step first_steps[] = {
 	{.kind = MOUNT_TMPFS, .target = "/dev", .data = "mode=755"},
 	{.kind = MOUNT_DEV, .target = "/dev/null", .source = "/dev/null"},
 	{.kind = MOUNT_DEV, .target = "/dev/zero", .source = "/dev/zero"},
@@ -36,13 +36,13 @@ static const struct fixed_step FIRST[] = {
 	{.kind = MOUNT_DIR, .target = "/run/user", .mode = 0755},
 };
 
-static const struct fixed_step SYS[] = {
+static const struct fixed_step sys_steps[] = {
 	{.kind = MOUNT_MASK, .target = "/sys/firmware"},
 	{.kind = MOUNT_MASK, .target = "/sys/devices/virtual/powercap"},
 };
 
 /* What tells of the whole machine or changes it: THREATS.md B8. */
-static const struct fixed_step PROC[] = {
+static const struct fixed_step proc_steps[] = {
 	{.kind = MOUNT_PROC, .target = "/proc"},
 	{.kind = MOUNT_READONLY, .target = "/proc/sys"},
 	{.kind = MOUNT_READONLY, .target = "/proc/bus"},
@@ -112,13 +112,13 @@ static void add_run(struct making *m)
 
 int plan_mounts(struct making *m, struct err *err)
 {
-	add_fixed(m, FIRST, N(FIRST));
+	add_fixed(m, first_steps, N(first_steps));
 	add_run(m);
 	/* The kernel gives sysfs only to the owner of the network namespace. */
 	if (m->plan->net != NET_HOST) {
 		plan_step(m, MOUNT_SYSFS, "/sys")->readonly = true;
-		add_fixed(m, SYS, N(SYS));
+		add_fixed(m, sys_steps, N(sys_steps));
 	}
-	add_fixed(m, PROC, N(PROC));
+	add_fixed(m, proc_steps, N(proc_steps));
 	return plan_binds(m, err);
 }

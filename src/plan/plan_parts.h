@@ -46,7 +46,7 @@ void plan_standins(struct making *m);
 void plan_vars(struct making *m);
 
 /* "FILE:LINE: " and the message; for a built-in default only the message.  Returns -1. */
-int plan_refuse_at(struct err *err, const struct origin *at, const char *fmt, ...)
+int plan_refuse_at(const struct origin *at, struct err *err, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 
 /* A host path as a profile writes it, absolute and clean: ~ is the user's home, a relative

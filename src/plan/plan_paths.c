@@ -9,17 +9,17 @@
 
 #define HOST_NAME_MAX_LEN 63 /* hostname(7) */
 
-static const char *const OWN_MOUNTS[] = {"/dev", "/proc", "/run", "/sys", "/tmp"};
+static const char *const own_mounts[] = {"/dev", "/proc", "/run", "/sys", "/tmp"};
 
 /* A project (or a home) may not be one of these, nor hold one: it would cover the system. */
-static const char *const SYSTEM[] = {"/bin", "/boot", "/dev", "/etc", "/home", "/lib", "/proc",
-				     "/run", "/sbin", "/sys", "/tmp", "/usr",  "/var"};
+static const char *const system_dirs[] = {"/bin", "/boot", "/dev", "/etc", "/home", "/lib", "/proc",
+					  "/run", "/sbin", "/sys", "/tmp", "/usr",  "/var"};
 
 /* Below these, a home would cover the system too (the homes of system users). */
-static const char *const NO_HOME[] = {"/bin",  "/boot", "/dev",  "/etc", "/lib",
+static const char *const no_home[] = {"/bin",  "/boot", "/dev",  "/etc", "/lib",
 				      "/proc", "/run",  "/sbin", "/sys", "/usr"};
 
-static const char *const RESERVED[] = {"/dev/fd", "/dev/pts", "/dev/mqueue",
+static const char *const reserved[] = {"/dev/fd", "/dev/pts", "/dev/mqueue",
 				       "/proc",   "/run/sbx", "/sys"};
 
 #define N(array) (sizeof(array) / sizeof((array)[0]))
@@ -31,16 +31,16 @@ bool plan_overlap(const char *a, const char *b)
 
 bool plan_on_own_mount(const char *path)
 {
-	for (size_t i = 0; i < N(OWN_MOUNTS); i++)
-		if (path_is_under(path, OWN_MOUNTS[i]))
+	for (size_t i = 0; i < N(own_mounts); i++)
+		if (path_is_under(path, own_mounts[i]))
 			return true;
 	return false;
 }
 
 bool plan_is_reserved(const char *path)
 {
-	for (size_t i = 0; i < N(RESERVED); i++)
-		if (plan_overlap(path, RESERVED[i]))
+	for (size_t i = 0; i < N(reserved); i++)
+		if (plan_overlap(path, reserved[i]))
 			return true;
 	return false;
 }
@@ -68,7 +68,7 @@ char *plan_host_path(const struct making *m, const char *written)
 	return path_clean(m->a, path[0] == '/' ? path : path_join(m->a, m->env->project, path));
 }
 
-static int refuse_project(const struct making *m, struct err *err, const char *why)
+static int refuse_project(const struct making *m, const char *why, struct err *err)
 {
 	(void)err_set(err, "cannot use '%s' as a project: %s", m->env->project, why);
 	return err_hint(err, "make a folder of its own for the project, and run `sbx init` in it");
@@ -84,18 +84,18 @@ static int check_project(const struct making *m, struct err *err)
 
 	if (path_is_under(m->facts->home, project))
 		return refuse_project(
-			m, err,
-			arena_printf(m->a, "it holds your home folder '%s'", m->facts->home));
-	if (plan_overlap(store, project))
-		return refuse_project(
-			m, err,
-			arena_printf(m->a, "it %s the store '%s'",
-				     path_is_under(store, project) ? "holds" : "lies in", store));
+			m, arena_printf(m->a, "it holds your home folder '%s'", m->facts->home),
+			err);
+	if (path_is_under(store, project))
+		return refuse_project(m, arena_printf(m->a, "it holds the store '%s'", store), err);
+	if (path_is_under(project, store))
+		return refuse_project(m, arena_printf(m->a, "it lies in the store '%s'", store),
+				      err);
 	if (plan_overlap(profiles, project))
-		return refuse_project(m, err,
-				      arena_printf(m->a, "your profiles are in '%s'", profiles));
-	if (holds_any(project, SYSTEM, N(SYSTEM)) || plan_is_reserved(project))
-		return refuse_project(m, err, "it is a folder of the system");
+		return refuse_project(m, arena_printf(m->a, "your profiles are in '%s'", profiles),
+				      err);
+	if (holds_any(project, system_dirs, N(system_dirs)) || plan_is_reserved(project))
+		return refuse_project(m, "it is a folder of the system", err);
 	return 0;
 }
 
@@ -106,7 +106,7 @@ static const char *choose_home(const struct making *m)
 
 	if (m->plan->as_root)
 		return "/root";
-	if (holds_any(home, SYSTEM, N(SYSTEM)) || lies_in_any(home, NO_HOME, N(NO_HOME)))
+	if (holds_any(home, system_dirs, N(system_dirs)) || lies_in_any(home, no_home, N(no_home)))
 		return path_join(m->a, "/home", m->facts->user);
 	return home;
 }

@@ -4,7 +4,7 @@
 #include "base/err.h"
 #include "plan/plan_parts.h"
 
-int plan_refuse_at(struct err *err, const struct origin *at, const char *fmt, ...)
+int plan_refuse_at(const struct origin *at, struct err *err, const char *fmt, ...)
 {
 	char msg[ERR_MSG_SIZE];
 	va_list ap;
@@ -38,7 +38,7 @@ static int refuse_base(const struct making *m, struct err *err)
 	case BASE_REGISTRY:
 		break;
 	}
-	(void)plan_refuse_at(err, &m->p->base.at,
+	(void)plan_refuse_at(&m->p->base.at, err,
 			     "cannot use the base image '%s%s': not yet supported", prefix,
 			     m->p->base.ref ? m->p->base.ref : "");
 	return err_hint(err, "use `image = host`, or `image = dir:PATH` for an unpacked root");
@@ -60,7 +60,7 @@ static int refuse_limits(const struct making *m, struct err *err)
 	for (size_t i = 0; i < sizeof(limits) / sizeof(limits[0]); i++) {
 		if (!limits[i].value->set)
 			continue;
-		(void)plan_refuse_at(err, &limits[i].value->at,
+		(void)plan_refuse_at(&limits[i].value->at, err,
 				     "cannot limit '%s': limits cannot be enforced yet",
 				     limits[i].name);
 		return err_hint(err, "remove the line, or put `best-effort = yes` under [limits] "
@@ -72,14 +72,14 @@ static int refuse_limits(const struct making *m, struct err *err)
 static int refuse_net(const struct making *m, struct err *err)
 {
 	if (m->p->net.mode == NET_SLIRP && m->p->net.driver == NETDRV_PASTA) {
-		(void)plan_refuse_at(err, &m->p->net.driver_at,
+		(void)plan_refuse_at(&m->p->net.driver_at, err,
 				     "cannot use the network driver 'pasta': not yet supported");
 		return err_hint(err, "use `driver = auto` under [network]");
 	}
 	if (m->p->net.ports.n > 0) {
 		const struct port_value *port = &m->p->net.ports.v[0];
 
-		(void)plan_refuse_at(err, &port->at,
+		(void)plan_refuse_at(&port->at, err,
 				     "cannot publish port '%u': ports are not yet supported",
 				     (unsigned int)port->host);
 		return err_hint(err, "remove `ports` under [network]");
@@ -92,7 +92,7 @@ int plan_refuse(const struct making *m, struct err *err)
 	if (refuse_base(m, err) < 0)
 		return -1;
 	if (m->p->security.seccomp == SECCOMP_STRICT) {
-		(void)plan_refuse_at(err, &m->p->security.seccomp_at,
+		(void)plan_refuse_at(&m->p->security.seccomp_at, err,
 				     "cannot use the seccomp filter 'strict': not yet supported");
 		return err_hint(err, "use `seccomp = default` under [security]");
 	}
@@ -101,7 +101,7 @@ int plan_refuse(const struct making *m, struct err *err)
 	if (refuse_limits(m, err) < 0)
 		return -1;
 	if (m->p->build_run.n > 0) {
-		(void)plan_refuse_at(err, &m->p->build_run.v[0].at,
+		(void)plan_refuse_at(&m->p->build_run.v[0].at, err,
 				     "cannot run the build step '%s': [build] is not yet supported",
 				     m->p->build_run.v[0].s);
 		return err_hint(err,

@@ -61,7 +61,7 @@ static int check_base_dir(const struct making *m, const char *dir, struct err *e
 		inside = m->env->store_dir;
 	if (!inside)
 		return 0;
-	(void)plan_refuse_at(err, &m->p->base.at, "cannot use '%s' as the root: it would show '%s'",
+	(void)plan_refuse_at(&m->p->base.at, err, "cannot use '%s' as the root: it would show '%s'",
 			     dir, inside);
 	return err_hint(err, "give a folder that holds an unpacked root and nothing else, or use "
 			     "`image = host`");
@@ -101,13 +101,13 @@ int plan_net(struct making *m, struct err *err)
 	if (m->p->net.mode != NET_SLIRP)
 		return 0;
 	if (!m->facts->slirp4netns) {
-		(void)plan_refuse_at(err, &m->p->net.mode_at,
+		(void)plan_refuse_at(&m->p->net.mode_at, err,
 				     "cannot set up the network: slirp4netns is not installed");
 		return err_hint(err, "sudo apt install slirp4netns; or go without a network: "
 				     "`mode = none` under [network]");
 	}
 	if (!m->facts->dev_tun) {
-		(void)plan_refuse_at(err, &m->p->net.mode_at,
+		(void)plan_refuse_at(&m->p->net.mode_at, err,
 				     "cannot set up the network: '/dev/net/tun' cannot be opened");
 		return err_hint(err, "sudo modprobe tun && sudo chmod 0666 /dev/net/tun; or go "
 				     "without a network: `mode = none` under [network]");

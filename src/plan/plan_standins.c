@@ -73,13 +73,13 @@ static void add_own(struct candidates *list, enum standin_kind kind, const char 
  * would hide the link, and the whole system with it. */
 static bool often_a_link(const struct plan *plan, const char *path)
 {
-	static const char *const LINKS[] = {"/bin",    "/lib",  "/lib32",    "/lib64",
+	static const char *const links[] = {"/bin",    "/lib",  "/lib32",    "/lib64",
 					    "/libx32", "/sbin", "/var/lock", "/var/run"};
 	const char *name = path + 1;
 	size_t len = strcspn(name, "/");
 
-	for (size_t i = 0; i < sizeof(LINKS) / sizeof(LINKS[0]); i++)
-		if (path_is_under(path, LINKS[i]))
+	for (size_t i = 0; i < sizeof(links) / sizeof(links[0]); i++)
+		if (path_is_under(path, links[i]))
 			return true;
 	for (size_t i = 0; i < plan->n_entries; i++)
 		if (plan->entries[i].target && strlen(plan->entries[i].name) == len &&

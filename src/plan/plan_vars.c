@@ -7,7 +7,7 @@
 #define INSIDE_PATH "/run/sbx/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 /* Passed unasked: what tells of the terminal and the language, and nothing of the user. */
-static const char *const PASS[] = {
+static const char *const passed[] = {
 	"LANG",     "LANGUAGE",          "LC_ADDRESS",     "LC_ALL",       "LC_COLLATE",
 	"LC_CTYPE", "LC_IDENTIFICATION", "LC_MEASUREMENT", "LC_MESSAGES",  "LC_MONETARY",
 	"LC_NAME",  "LC_NUMERIC",        "LC_PAPER",       "LC_TELEPHONE", "LC_TIME",
@@ -66,7 +66,7 @@ static const char *own_value(const struct vars *own, const char *name)
 
 void plan_vars(struct making *m)
 {
-	const size_t n_pass = sizeof(PASS) / sizeof(PASS[0]);
+	const size_t n_pass = sizeof(passed) / sizeof(passed[0]);
 	const size_t room = OWN_ROOM + n_pass + m->p->env.n;
 	struct vars own = {arena_alloc(m->a, OWN_ROOM * sizeof(struct var)), 0};
 	struct vars all = {arena_alloc(m->a, room * sizeof(struct var)), 0};
@@ -79,7 +79,7 @@ void plan_vars(struct making *m)
 	for (size_t i = 0; i < own.n; i++)
 		put(&all, own.v[i].name, own.v[i].value);
 	for (size_t i = 0; i < n_pass; i++)
-		put(&all, PASS[i], NULL);
+		put(&all, passed[i], NULL);
 	for (size_t i = 0; i < m->p->env.n; i++)
 		put(&all, m->p->env.v[i].name, m->p->env.v[i].value);
 

@@ -1,0 +1,115 @@
+/* What sbx itself lays over the root. */
+#include "plan_world.h"
+
+static const struct mount_step *step_of(const struct plan *plan, enum mount_kind kind,
+					const char *target)
+{
+	for (size_t i = 0; i < plan->n_mounts; i++)
+		if (plan->mounts[i].kind == kind && str_eq(plan->mounts[i].target, target))
+			return &plan->mounts[i];
+	return NULL;
+}
+
+/* Devices, folders and files that no mount gives need the tmpfs that they are made on. */
+static void made_on_a_tmpfs(void **state)
+{
+	struct world *w = *state;
+	const struct plan *plan = made(w);
+
+	for (size_t i = 0; i < plan->n_mounts; i++) {
+		const struct mount_step *step = &plan->mounts[i];
+		bool found = false;
+
+		if (step->kind != MOUNT_DEV && step->kind != MOUNT_LINK &&
+		    step->kind != MOUNT_DIR && step->kind != MOUNT_FILE)
+			continue;
+		for (size_t j = 0; j < i; j++)
+			if (plan->mounts[j].kind == MOUNT_TMPFS &&
+			    path_is_under(step->target, plan->mounts[j].target))
+				found = true;
+		if (!found)
+			fail_msg("no tmpfs for %s", step->target);
+	}
+}
+
+/* THREATS.md B8 names them. */
+static void what_tells_of_the_machine_is_masked(void **state)
+{
+	static const char *const masked[] = {"/proc/acpi",
+					     "/proc/interrupts",
+					     "/proc/kallsyms",
+					     "/proc/kcore",
+					     "/proc/keys",
+					     "/proc/sched_debug",
+					     "/proc/scsi",
+					     "/proc/sysrq-trigger",
+					     "/proc/timer_list",
+					     "/sys/firmware",
+					     "/sys/devices/virtual/powercap"};
+	struct world *w = *state;
+	const struct plan *plan = made(w);
+	const struct mount_step *proc = step_of(plan, MOUNT_PROC, "/proc");
+
+	for (size_t i = 0; i < sizeof(masked) / sizeof(masked[0]); i++) {
+		const struct mount_step *mask = step_of(plan, MOUNT_MASK, masked[i]);
+
+		assert_non_null(mask);
+		if (path_is_under(masked[i], "/proc"))
+			assert_true(mask > proc);
+	}
+	assert_non_null(step_of(plan, MOUNT_READONLY, "/proc/sys"));
+}
+
+/* THREATS.md B11: these devices and no other. */
+static void only_harmless_devices(void **state)
+{
+	static const char *const fine[] = {"/dev/null",   "/dev/zero",    "/dev/full",
+					   "/dev/random", "/dev/urandom", "/dev/tty"};
+	struct world *w = *state;
+	const struct plan *plan = made(w);
+	size_t n = 0;
+
+	for (size_t i = 0; i < plan->n_mounts; i++)
+		n += plan->mounts[i].kind == MOUNT_DEV;
+	assert_int_equal(n, sizeof(fine) / sizeof(fine[0]));
+	for (size_t i = 0; i < n; i++)
+		assert_string_equal(step_of(plan, MOUNT_DEV, fine[i])->source, fine[i]);
+}
+
+static void sysfs_needs_an_own_network(void **state)
+{
+	struct world *w = *state;
+
+	assert_true(step_of(made(w), MOUNT_SYSFS, "/sys")->readonly);
+	w->profile.net.mode = NET_NONE;
+	assert_non_null(step_of(made(w), MOUNT_SYSFS, "/sys"));
+	w->profile.net.mode = NET_HOST;
+	assert_null(step_of(made(w), MOUNT_SYSFS, "/sys"));
+}
+
+static void sudo_only_with_its_helper(void **state)
+{
+	struct world *w = *state;
+	const struct mount_step *bind = step_of(made(w), MOUNT_BIND, "/run/sbx/bin/sudo");
+
+	assert_string_equal(bind->source, "/usr/libexec/sbx/sbx-sudo");
+	assert_true(bind->readonly);
+	w->env.sudo_helper = false;
+	w->env.sudo_path = NULL;
+	assert_null(step_of(made(w), MOUNT_BIND, "/run/sbx/bin/sudo"));
+	assert_null(step_of(made(w), MOUNT_FILE, "/run/sbx/bin/sudo"));
+	assert_null(standin_of(made(w), "/usr/local/bin/sudo"));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		WORLD_TEST(made_on_a_tmpfs),
+		WORLD_TEST(what_tells_of_the_machine_is_masked),
+		WORLD_TEST(only_harmless_devices),
+		WORLD_TEST(sysfs_needs_an_own_network),
+		WORLD_TEST(sudo_only_with_its_helper),
+	};
+
+	return cmocka_run_group_tests_name("plan_mounts", tests, NULL, NULL);
+}

@@ -1,0 +1,129 @@
+/* What the profile asks in vain, and what the machine lacks (plan/plan_root). */
+#include "plan_world.h"
+
+static void limits_need_best_effort(void **state)
+{
+	struct world *w = *state;
+
+	w->profile.limits.pids =
+		(struct u64_value){.n = 9, .set = true, .at = {"sbx.ini", 7, false}};
+	refused(w, "sbx.ini:7: cannot limit 'pids': limits cannot be enforced yet",
+		"remove the line, or put `best-effort = yes` under [limits] to go on without it");
+	w->profile.limits.best_effort.on = true;
+	(void)made(w);
+}
+
+static void bases_of_later(void **state)
+{
+	static const struct {
+		enum base_kind kind;
+		const char *prefix;
+	} kinds[] = {{BASE_TAR, "tar:"},
+		     {BASE_OCI, "oci:"},
+		     {BASE_LAYER, "layer:"},
+		     {BASE_REGISTRY, ""}};
+	struct world *w = *state;
+
+	w->profile.base.ref = "x";
+	w->profile.base.at = (struct origin){"sbx.ini", 2, false};
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+		w->profile.base.kind = kinds[i].kind;
+		refused(w,
+			arena_printf(
+				w->a,
+				"sbx.ini:2: cannot use the base image '%sx': not yet supported",
+				kinds[i].prefix),
+			"use `image = host`, or `image = dir:PATH` for an unpacked root");
+	}
+}
+
+/* A root that holds them would show the home, the store and the project. */
+static void base_shows_nothing_private(void **state)
+{
+	static const struct {
+		const char *dir, *shows;
+	} dirs[] = {{"/", "/home/me"},
+		    {"~", "/home/me"},
+		    {".", "/home/me/demo"},
+		    {"~/.local", "/home/me/.local/share/sbx"},
+		    {"~/.local/share/sbx/envs", "/home/me/.local/share/sbx"}};
+	struct world *w = *state;
+
+	w->profile.base.kind = BASE_DIR;
+	for (size_t i = 0; i < sizeof(dirs) / sizeof(dirs[0]); i++) {
+		const char *full = path_expand_home(w->a, dirs[i].dir, "/home/me");
+
+		if (str_eq(full, "."))
+			full = "/home/me/demo";
+		w->profile.base.ref = dirs[i].dir;
+		refused(w,
+			arena_printf(w->a, "cannot use '%s' as the root: it would show '%s'", full,
+				     dirs[i].shows),
+			"give a folder that holds an unpacked root and nothing else, or use "
+			"`image = host`");
+	}
+	w->profile.base.ref = "rootfs";
+	assert_string_equal(made(w)->base_dir, "/home/me/demo/rootfs");
+}
+
+static void needs_of_the_root(void **state)
+{
+	struct world *w = *state;
+
+	w->facts.dev_fuse = false;
+	refused(w, "cannot mount the root: '/dev/fuse' cannot be opened",
+		"sudo modprobe fuse && sudo chmod 0666 /dev/fuse; `sbx doctor` checks it");
+	w->facts.fuse_overlayfs = NULL;
+	refused(w, "cannot mount the root: fuse-overlayfs is not installed",
+		"sudo apt install fuse-overlayfs");
+	/* The kernel's overlay needs neither. */
+	w->profile.base.kind = BASE_DIR;
+	w->profile.base.ref = "/srv/root";
+	assert_int_equal(made(w)->driver, ROOT_KERNEL);
+	w->facts.userns = false;
+	w->facts.userns_why = "user.max_user_namespaces is 0";
+	refused(w, "cannot make a user namespace: user.max_user_namespaces is 0",
+		"`sbx doctor` prints the command that permits it");
+}
+
+static void needs_of_the_network(void **state)
+{
+	struct world *w = *state;
+
+	w->facts.dev_tun = false;
+	refused(w, "cannot set up the network: '/dev/net/tun' cannot be opened",
+		"sudo modprobe tun && sudo chmod 0666 /dev/net/tun; or go without a network: "
+		"`mode = none` under [network]");
+	w->facts.slirp4netns = NULL;
+	refused(w, "cannot set up the network: slirp4netns is not installed",
+		"sudo apt install slirp4netns; or go without a network: `mode = none` under "
+		"[network]");
+	w->profile.net.driver = NETDRV_PASTA;
+	refused(w, "cannot use the network driver 'pasta': not yet supported",
+		"use `driver = auto` under [network]");
+	w->profile.net.mode = NET_HOST;
+	assert_null(made(w)->slirp4netns);
+}
+
+/* What somebody else wrote is bytes in a message, never a format: THREATS.md A10. */
+static void names_are_data(void **state)
+{
+	struct world *w = *state;
+	struct text_value run = {.s = "%s%n%s", .at = {"100%n.ini", 3, false}};
+
+	w->profile.build_run.v = &run;
+	w->profile.build_run.n = 1;
+	refused(w, "100%n.ini:3: cannot run the build step '%s%n%s': [build] is not yet supported",
+		"remove [build], and run its commands once inside: `sbx enter`");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		WORLD_TEST(limits_need_best_effort),    WORLD_TEST(bases_of_later),
+		WORLD_TEST(base_shows_nothing_private), WORLD_TEST(needs_of_the_root),
+		WORLD_TEST(needs_of_the_network),       WORLD_TEST(names_are_data),
+	};
+
+	return cmocka_run_group_tests_name("plan_refuse", tests, NULL, NULL);
+}
