@@ -133,14 +133,14 @@ def clang_tidy(tree):
     def one(path):
         r = output(["clang-tidy", "--quiet", "-p", tree.build, "--extra-arg=-Wno-unknown-warning-option",
                     "--extra-arg=-Wno-unused-command-line-argument", path], cwd=tree.root)
-        return [line.replace(tree.root + "/", "") for line in r.stdout.splitlines()
-                if re.search(r": (warning|error): ", line)] or (["failed"] if r.returncode else [])
+        found = re.findall(r"^([^:\n]+):(\d+):\d+: (?:warning|error): (.*)$", r.stdout, re.M)
+        return found or ([(path, 1, r.stdout.strip()[-500:] or "clang-tidy failed")] if r.returncode else [])
 
     paths = sorted(os.path.join(tree.root, p) for p in tree.objects)
-    for path, lines in zip(paths, parallel(one, paths)):
-        for line in dict.fromkeys(lines):
-            m = re.match(r"([^:]+):(\d+):\d+: (.*)", line)
-            yield (m.group(1), int(m.group(2)), m.group(3)) if m else (path, 1, line)
+    # A header's finding comes with each file that includes it.
+    findings = {(os.path.relpath(os.path.join(tree.build, path), tree.root), int(line), text): None
+                for found in parallel(one, paths) for path, line, text in found}
+    yield from findings
 
 
 def man_pages(tree):
