@@ -61,6 +61,7 @@ stage()
 	DESTDIR=$tmp/$2 meson install -C "$1" --no-rebuild --quiet >&2 || die "cannot stage $1"
 	prefix=$(meson introspect "$1" --buildoptions |
 		python3 -c 'import json, sys; print(*(o["value"] for o in json.load(sys.stdin) if o["name"] == "prefix"))')
+	mkdir -p "$tmp/$2$prefix"
 	cp -R "$here/tests" "$tmp/$2$prefix/"
 	chmod -R a+rX "$tmp/$2"
 	echo "$tmp/$2$prefix"
