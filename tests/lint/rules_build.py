@@ -120,10 +120,11 @@ def clang_format(tree):
     """clang-format has nothing to change."""
     paths = tree.files(".c", ".h", under=("src", "tests"))
     r = output(["clang-format", "--dry-run", "-Werror", "--style=file"] + paths, cwd=tree.root)
-    for line in r.stdout.splitlines():
-        m = re.match(r"([^:]+):(\d+):\d+: error: (.*)", line)
-        if m:
-            yield m.group(1), int(m.group(2)), m.group(3)
+    lines = {}
+    for path, line in re.findall(r"^([^:\n]+):(\d+):\d+: error: ", r.stdout, re.M):
+        lines.setdefault(path, set()).add(int(line))
+    for path, where in lines.items():
+        yield path, min(where), f"{len(where)} lines are not clang-formatted: clang-format -i {path}"
     if r.returncode and not r.stdout.strip():
         yield "src", 1, "clang-format failed"
 

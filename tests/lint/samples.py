@@ -106,7 +106,7 @@ SAMPLES = [
     ("no-sleep", None, src("tests/cli/a.py", "time.sleep(0.01)  # polls: /proc has no fd to wait on\n")),
     ("err-plain", "holds a pointer", src("src/base/err.h", "struct err {\n\tchar *msg;\n};\n")),
     ("err-plain", None, src("src/base/err.h", ERR_H)),
-    ("format", "code should be clang-formatted", src("src/base/a.c", "int f( void )\n{\n  return 0;\n}\n")),
+    ("format", "lines are not clang-formatted", src("src/base/a.c", "int f( void )\n{\n  return 0;\n}\n")),
     ("format", None, src("src/base/a.c", "int f(void)\n{\n\treturn 0;\n}\n")),
     ("man", "skipping end of block", src("man/a.1", ".Dd January 1, 2026\n.Dt A 1\n.Os\n.Sh NAME\n.Nm a\n.Nd b\n.El\n")),
     ("man", None, src("man/a.1", ".Dd January 1, 2026\n.Dt A 1\n.Os\n.Sh NAME\n.Nm a\n.Nd b\n")),
