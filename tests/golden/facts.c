@@ -16,7 +16,7 @@ struct reading {
 
 static char *decode(struct arena *a, const char *s)
 {
-	static const char HEX[] = "0123456789abcdef";
+	static const char hex[] = "0123456789abcdef";
 	char *out = arena_alloc(a, strlen(s) + 1);
 	size_t n = 0;
 
@@ -26,10 +26,10 @@ static char *decode(struct arena *a, const char *s)
 		} else if (s[1] == 'n') {
 			out[n++] = '\n';
 			s += 2;
-		} else if (s[1] == 'x' && s[2] != '\0' && strchr(HEX, s[2]) && s[3] != '\0' &&
-			   strchr(HEX, s[3])) {
+		} else if (s[1] == 'x' && s[2] != '\0' && strchr(hex, s[2]) && s[3] != '\0' &&
+			   strchr(hex, s[3])) {
 			out[n++] =
-				(char)((strchr(HEX, s[2]) - HEX) * 16 + (strchr(HEX, s[3]) - HEX));
+				(char)((strchr(hex, s[2]) - hex) * 16 + (strchr(hex, s[3]) - hex));
 			s += 4;
 		} else {
 			s++;

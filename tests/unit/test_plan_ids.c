@@ -29,6 +29,19 @@ static void assert_map_valid(const struct id_map *map)
 	}
 }
 
+/* newuidmap(1) refuses whatever is not the user's own. */
+static void assert_map_is_own(const struct id_map *map, uint32_t own, struct id_range sub)
+{
+	for (size_t i = 0; i < map->n; i++) {
+		const struct id_map_line *x = &map->line[i];
+
+		if (x->outside == own && x->count == 1)
+			continue;
+		assert_true(x->outside >= sub.start);
+		assert_true(x->outside + x->count <= sub.start + sub.count);
+	}
+}
+
 /* Each line of the inner map lies within one line of the outer: the kernel wants it. */
 static void assert_inner_fits(const struct id_map *inner, const struct id_map *outer)
 {
@@ -67,6 +80,8 @@ static void maps_hold_for_any_user(void **state)
 			assert_map_valid(&plan->uid_map);
 			assert_map_valid(&plan->gid_map);
 			assert_map_valid(&plan->inner_uid_map);
+			assert_map_is_own(&plan->uid_map, uids[i], w->facts.subuid);
+			assert_map_is_own(&plan->gid_map, uids[i], w->facts.subgid);
 			assert_inner_fits(&plan->inner_uid_map, &plan->uid_map);
 			assert_inner_fits(&plan->inner_gid_map, &plan->gid_map);
 			/* The user is himself, and every id of a normal root is there. */
