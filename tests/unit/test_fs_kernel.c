@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -200,7 +201,10 @@ static void what_lies_deeper_than_fds_go_is_removed(void **state)
 {
 	_cleanup_fd_ int dir = open(*state, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	struct err err = {0};
+	struct rlimit few = {0};
+	struct rlimit before = {0};
 
+	sh(*state, "mkdir -p .sbx-remove-0/a .sbx-remove-1/a .sbx-remove-2/a .sbx-remove-4/a");
 	for (int i = 0; i < 3000; i++) {
 		assert_int_equal(mkdirat(dir, "x", 0777), 0);
 		int next = openat(dir, "x", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -210,7 +214,12 @@ static void what_lies_deeper_than_fds_go_is_removed(void **state)
 		cleanup_fd(&dir);
 		dir = next;
 	}
-	assert_int_equal(fs_remove_tree_at(AT_FDCWD, *state, &err), 0);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	few = before;
+	few.rlim_cur = 256;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+	(void)fs_remove_tree_at(AT_FDCWD, *state, &err);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
 	assert_string_equal(err.msg, "");
 	assert_int_equal(access(*state, F_OK), -1);
 }
