@@ -19,10 +19,10 @@
 /* What kind of failure it is, which decides the exit status (cli/main.c). */
 enum err_kind {
 	ERR_NONE = 0,
-	ERR_FAILED,     /* sbx could not do it: exit status 125 */
-	ERR_USAGE,      /* the command line is wrong: 2 */
-	ERR_NOT_EXEC,   /* the command cannot be executed: 126 */
-	ERR_NOT_FOUND,  /* there is no such command: 127 */
+	ERR_FAILED,    /* sbx could not do it: exit status 125 */
+	ERR_USAGE,     /* the command line is wrong: 2 */
+	ERR_NOT_EXEC,  /* the command cannot be executed: 126 */
+	ERR_NOT_FOUND, /* there is no such command: 127 */
 };
 
 struct err {

@@ -101,8 +101,8 @@ static int open_parent(int dir_fd, const char *name)
 static int open_temp(int dir_fd, const char *base, struct buf *temp)
 {
 	for (int i = 0; i < 16; i++) {
+		_cleanup_fd_ int fd = -1;
 		uint64_t r = 0;
-		int fd;
 
 		if (getrandom(&r, sizeof(r), 0) < 0)
 			return -1;
@@ -112,7 +112,7 @@ static int open_temp(int dir_fd, const char *base, struct buf *temp)
 		fd = openat(dir_fd, temp->p, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
 			    0600);
 		if (fd >= 0 || errno != EEXIST)
-			return fd;
+			return TAKE_FD(fd);
 	}
 	return -1;
 }

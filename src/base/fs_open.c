@@ -43,15 +43,13 @@ int fs_openat2(int dir_fd, const char *path, int flags, mode_t mode, unsigned re
 /* Is it the system call itself that is missing or forbidden?  (Some filters say EPERM.) */
 static bool openat2_is_missing(int errnum)
 {
-	int fd;
+	_cleanup_fd_ int fd = -1;
 
 	if (errnum == ENOSYS)
 		return true;
 	if (errnum != EPERM)
 		return false;
 	fd = fs_openat2(AT_FDCWD, "/", O_PATH, 0, 0);
-	if (fd >= 0)
-		(void)close(fd);
 	return fd < 0;
 }
 
@@ -66,7 +64,8 @@ int fs_open_failed(int errnum, const char *action, const char *path, struct err 
 	}
 	if (errnum == EXDEV) {
 		/* strerror says "Invalid cross-device link", which is beside the point. */
-		(void)err_set(err, "cannot %s '%s': the path leads out of its folder", action, path);
+		(void)err_set(err, "cannot %s '%s': the path leads out of its folder", action,
+			      path);
 		if (err)
 			err->errnum = errnum;
 		return -1;
@@ -89,8 +88,7 @@ static int open_resolved(int dir_fd, const char *path, const struct open_how *ho
 int fs_open_in_root(int root_fd, const char *path, int flags, mode_t mode, int *ret_fd,
 		    struct err *err)
 {
-	const struct open_how how = {
-		.flags = (unsigned)flags, .mode = mode, .resolve = FS_IN_ROOT};
+	const struct open_how how = {.flags = (unsigned)flags, .mode = mode, .resolve = FS_IN_ROOT};
 
 	return open_resolved(root_fd, path, &how, ret_fd, err);
 }
@@ -98,8 +96,7 @@ int fs_open_in_root(int root_fd, const char *path, int flags, mode_t mode, int *
 int fs_open_beneath(int dir_fd, const char *path, int flags, mode_t mode, int *ret_fd,
 		    struct err *err)
 {
-	const struct open_how how = {
-		.flags = (unsigned)flags, .mode = mode, .resolve = FS_BENEATH};
+	const struct open_how how = {.flags = (unsigned)flags, .mode = mode, .resolve = FS_BENEATH};
 
 	return open_resolved(dir_fd, path, &how, ret_fd, err);
 }
@@ -174,7 +171,7 @@ static int walk_open(const struct walk *w, const char *path)
 static int walk_step(struct walk *w, const char *name, int *parent_fd)
 {
 	_cleanup_buf_ struct buf path = {0};
-	int fd;
+	_cleanup_fd_ int fd = -1;
 
 	buf_printf(&path, "%s/%s", w->done.p, name);
 	fd = walk_open(w, path.p);
@@ -193,7 +190,7 @@ static int walk_step(struct walk *w, const char *name, int *parent_fd)
 	if (fd < 0)
 		return -1;
 	cleanup_fd(parent_fd);
-	*parent_fd = fd;
+	*parent_fd = TAKE_FD(fd);
 	w->done.len = 0;
 	buf_adds(&w->done, path.p);
 	return 0;

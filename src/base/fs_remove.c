@@ -33,8 +33,8 @@ static int failed(struct removal *r, int errnum, const char *name)
 		return -1;
 	r->failed = true;
 	if (errnum == EXDEV || errnum == EBUSY) {
-		(void)err_set(r->err, "cannot remove '%s' in '%s': something is mounted there", name,
-			      r->top_name);
+		(void)err_set(r->err, "cannot remove '%s' in '%s': something is mounted there",
+			      name, r->top_name);
 		if (r->err)
 			r->err->errnum = errnum;
 		return -1;
@@ -47,8 +47,8 @@ static int failed(struct removal *r, int errnum, const char *name)
 /* chmod(2) of a folder that cannot be opened, without following a link put in its place. */
 static void make_readable(int dir_fd, const char *name)
 {
-	_cleanup_fd_ int fd = fs_openat2(dir_fd, name, O_PATH | O_DIRECTORY | O_NOFOLLOW, 0,
-					 RESOLVE_FLAGS);
+	_cleanup_fd_ int fd =
+		fs_openat2(dir_fd, name, O_PATH | O_DIRECTORY | O_NOFOLLOW, 0, RESOLVE_FLAGS);
 	char link[64];
 
 	if (fd < 0)
@@ -61,7 +61,7 @@ static int open_folder(int dir_fd, const char *name)
 {
 	static const int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_NONBLOCK;
 	struct stat st;
-	int fd = fs_openat2(dir_fd, name, flags, 0, RESOLVE_FLAGS);
+	_cleanup_fd_ int fd = fs_openat2(dir_fd, name, flags, 0, RESOLVE_FLAGS);
 
 	if (fd < 0 && errno == EACCES) {
 		make_readable(dir_fd, name);
@@ -70,7 +70,7 @@ static int open_folder(int dir_fd, const char *name)
 	/* Readable is not enough to remove what is in it. */
 	if (fd >= 0 && fstat(fd, &st) == 0 && (st.st_mode & 0700) != 0700)
 		(void)fchmod(fd, 0700);
-	return fd;
+	return TAKE_FD(fd);
 }
 
 /* Move a folder that lies too deep to the top, where the next pass finds it.  -1 with errno. */

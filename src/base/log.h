@@ -12,7 +12,7 @@ enum log_level { LOG_QUIET, LOG_NORMAL, LOG_DEBUG };
 void log_set_level(enum log_level level);
 
 /* Prefix and "sbx: ", a newline is added. */
-void log_info(const char *fmt, ...) __attribute__((format(printf, 1, 2)));  /* not when quiet */
+void log_info(const char *fmt, ...) __attribute__((format(printf, 1, 2))); /* not when quiet */
 void log_warn(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void log_debug(const char *fmt, ...) __attribute__((format(printf, 1, 2))); /* only with debug */
 

@@ -71,11 +71,20 @@ static int with_unit(const char *s, const struct unit *units, uint64_t *ret_n)
 int num_size(const char *s, uint64_t *ret_bytes, struct err *err)
 {
 	static const struct unit units[] = {
-		{"", 1},		   {"B", 1},
-		{"K", 1ULL << 10},	   {"KB", 1ULL << 10},	      {"KiB", 1ULL << 10},
-		{"M", 1ULL << 20},	   {"MB", 1ULL << 20},	      {"MiB", 1ULL << 20},
-		{"G", 1ULL << 30},	   {"GB", 1ULL << 30},	      {"GiB", 1ULL << 30},
-		{"T", 1ULL << 40},	   {"TB", 1ULL << 40},	      {"TiB", 1ULL << 40},
+		{"", 1},
+		{"B", 1},
+		{"K", 1ULL << 10},
+		{"KB", 1ULL << 10},
+		{"KiB", 1ULL << 10},
+		{"M", 1ULL << 20},
+		{"MB", 1ULL << 20},
+		{"MiB", 1ULL << 20},
+		{"G", 1ULL << 30},
+		{"GB", 1ULL << 30},
+		{"GiB", 1ULL << 30},
+		{"T", 1ULL << 40},
+		{"TB", 1ULL << 40},
+		{"TiB", 1ULL << 40},
 		{NULL, 0},
 	};
 
@@ -89,8 +98,9 @@ int num_size(const char *s, uint64_t *ret_bytes, struct err *err)
 int num_duration(const char *s, uint64_t *ret_ms, struct err *err)
 {
 	static const struct unit units[] = {
-		{"", 1000},	 {"ms", 1},	     {"s", 1000},     {"m", 60 * 1000},
-		{"h", 3600 * 1000}, {"d", 24 * 3600 * 1000}, {NULL, 0},
+		{"", 1000},       {"ms", 1},          {"s", 1000},
+		{"m", 60 * 1000}, {"h", 3600 * 1000}, {"d", 24 * 3600 * 1000},
+		{NULL, 0},
 	};
 
 	if (with_unit(s, units, ret_ms) == 0)

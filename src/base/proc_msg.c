@@ -7,6 +7,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "base/cleanup.h"
 #include "base/proc.h"
 
 #define FDS_SIZE (PROC_MAX_FDS * sizeof(int))
@@ -67,13 +68,11 @@ static size_t take_fds(struct msghdr *msg, int fds[static PROC_MAX_FDS])
 		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
 			continue;
 		for (size_t at = CMSG_LEN(0); at + sizeof(int) <= c->cmsg_len; at += sizeof(int)) {
-			int fd = -1;
+			_cleanup_fd_ int fd = -1;
 
 			memcpy(&fd, (const char *)c + at, sizeof(fd));
 			if (count < PROC_MAX_FDS)
-				fds[count] = fd;
-			else
-				(void)close(fd);
+				fds[count] = TAKE_FD(fd);
 			count++;
 		}
 	}

@@ -45,8 +45,8 @@ static int pipe_above_stderr(int ret_fds[2])
 static int spawn(const char *const argv[], int err_fd, pid_t *ret_pid)
 {
 	/* What exec would hand on although we ignore it. */
-	static const int reset[] = {SIGHUP,  SIGINT,  SIGQUIT, SIGPIPE, SIGALRM,  SIGTERM, SIGUSR1,
-				    SIGUSR2, SIGCHLD, SIGTSTP, SIGTTIN, SIGTTOU,  SIGWINCH};
+	static const int reset[] = {SIGHUP,  SIGINT,  SIGQUIT, SIGPIPE, SIGALRM, SIGTERM, SIGUSR1,
+				    SIGUSR2, SIGCHLD, SIGTSTP, SIGTTIN, SIGTTOU, SIGWINCH};
 	posix_spawn_file_actions_t files;
 	posix_spawnattr_t attr;
 	sigset_t none;

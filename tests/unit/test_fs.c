@@ -130,8 +130,7 @@ static void magic_links_are_refused(void **state)
 
 	(void)state;
 	assert_int_equal(fs_open_in_root(proc, "self/cwd", O_RDONLY, 0, &fd, &err), -1);
-	assert_string_equal(err.msg,
-			    "cannot open 'self/cwd': Too many levels of symbolic links");
+	assert_string_equal(err.msg, "cannot open 'self/cwd': Too many levels of symbolic links");
 	assert_int_equal(fs_open_in_root(proc, "self/root/etc", O_RDONLY, 0, &fd, &err), -1);
 	assert_int_equal(err.errnum, ELOOP);
 	assert_int_equal(fs_open_beneath(proc, "self/fd/0", O_RDONLY, 0, &fd, &err), -1);
@@ -222,8 +221,8 @@ static void mkdirs_follows_and_makes(void **state)
 	struct stat st;
 	mode_t mask = umask(0);
 
-	link_to(p->root_fd, "/run", "var-run");              /* to what is missing yet */
-	link_to(p->root_fd, "../../../outside", "escape");   /* clamped: /outside inside */
+	link_to(p->root_fd, "/run", "var-run");            /* to what is missing yet */
+	link_to(p->root_fd, "../../../outside", "escape"); /* clamped: /outside inside */
 	link_to(p->root_fd, "chain2/x", "chain");
 	link_to(p->root_fd, "deep/er", "chain2");
 	static const struct {
@@ -243,8 +242,7 @@ static void mkdirs_follows_and_makes(void **state)
 		_cleanup_fd_ int fd = -1;
 		struct stat made;
 
-		assert_int_equal(
-			fs_mkdirs_in_root(p->root_fd, cases[i].path, 0751, &fd, &err), 0);
+		assert_int_equal(fs_mkdirs_in_root(p->root_fd, cases[i].path, 0751, &fd, &err), 0);
 		assert_int_equal(fstat(fd, &st), 0);
 		assert_int_equal(fstatat(p->root_fd, cases[i].made, &made, AT_SYMLINK_NOFOLLOW), 0);
 		assert_int_equal(st.st_ino, made.st_ino);
@@ -469,12 +467,18 @@ int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, make_place, remove_place)
 	const struct CMUnitTest tests[] = {
-		TEST(hostile_links_stay_in_the_root), TEST(magic_links_are_refused),
-		TEST(beneath_refuses_what_leaves),    TEST(races_neither_escape_nor_fail),
-		TEST(mkdirs_follows_and_makes),       TEST(mkdirs_fails_clearly),
-		TEST(mkdirs_of_our_own),	      TEST(read_whole_within_the_limit),
-		TEST(write_atomic_replaces_whole),    TEST(knobs),
-		TEST(locks_exclude_and_time_out),     TEST(a_lock_is_on_the_file_of_that_name),
+		TEST(hostile_links_stay_in_the_root),
+		TEST(magic_links_are_refused),
+		TEST(beneath_refuses_what_leaves),
+		TEST(races_neither_escape_nor_fail),
+		TEST(mkdirs_follows_and_makes),
+		TEST(mkdirs_fails_clearly),
+		TEST(mkdirs_of_our_own),
+		TEST(read_whole_within_the_limit),
+		TEST(write_atomic_replaces_whole),
+		TEST(knobs),
+		TEST(locks_exclude_and_time_out),
+		TEST(a_lock_is_on_the_file_of_that_name),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

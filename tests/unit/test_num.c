@@ -61,7 +61,8 @@ static void u64(void **state)
 	refuses(any, "1e3", "'1e3' is not a number");
 }
 
-#define NO_SIZE(s) refuses(num_size, s, "'" s "' is not a size: digits and K, M, G or T, as in 512M")
+#define NO_SIZE(s) \
+	refuses(num_size, s, "'" s "' is not a size: digits and K, M, G or T, as in 512M")
 static void size(void **state)
 {
 	(void)state;
@@ -87,7 +88,7 @@ static void size(void **state)
 	NO_SIZE("4GG");
 }
 
-#define NO_TIME(s)                                                                                 \
+#define NO_TIME(s) \
 	refuses(num_duration, s, "'" s "' is not a time: digits and ms, s, m, h or d, as in 30s")
 static void duration(void **state)
 {
@@ -100,7 +101,8 @@ static void duration(void **state)
 	gives(num_duration, "2h", 7200000);
 	gives(num_duration, "1d", 86400000);
 	gives(num_duration, "18446744073709551615ms", UINT64_MAX);
-	refuses(num_duration, "18446744073709551615", "the time '18446744073709551615' is too long");
+	refuses(num_duration, "18446744073709551615",
+		"the time '18446744073709551615' is too long");
 	refuses(num_duration, "213503982335d", "the time '213503982335d' is too long");
 	gives(num_duration, "213503982334d", 213503982334ULL * 86400000);
 	NO_TIME("");
@@ -122,7 +124,8 @@ static void cpus(void **state)
 	gives(num_cpus, "100000", 100000000);
 	refuses(num_cpus, "0", "'0' CPUs are too few: 0.001 at the least");
 	refuses(num_cpus, "0.000", "'0.000' CPUs are too few: 0.001 at the least");
-	refuses(num_cpus, "0.0001", "'0.0001' is too fine a number of CPUs: three decimals at most");
+	refuses(num_cpus, "0.0001",
+		"'0.0001' is too fine a number of CPUs: three decimals at most");
 	refuses(num_cpus, "100001", "'100001' is more CPUs than any machine has");
 	refuses(num_cpus, "99999999999999999999",
 		"'99999999999999999999' is more CPUs than any machine has");

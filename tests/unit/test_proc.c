@@ -95,9 +95,8 @@ static void a_helper_starts_clean(void **state)
 				   "$(readlink /proc/$$/fd/1) >&2; exit 1",
 				   &err),
 			    "'/bin/sh' failed: 0000000000000000 0 /dev/null /dev/null");
-	assert_string_equal(helper("test -e /proc/$$/fd/77 && echo leak >&2 && exit 1; exit 0",
-				   &err),
-			    "");
+	assert_string_equal(
+		helper("test -e /proc/$$/fd/77 && echo leak >&2 && exit 1; exit 0", &err), "");
 	(void)signal(SIGPIPE, SIG_DFL);
 	(void)signal(SIGINT, SIG_DFL);
 	(void)sigprocmask(SIG_SETMASK, &before, NULL);
@@ -134,8 +133,7 @@ static void a_missing_helper_is_named(void **state)
 
 	(void)state;
 	assert_int_equal(proc_spawn(argv, &child, &err), -1);
-	assert_string_equal(err.msg,
-			    "cannot run '/nowhere/newuidmap': No such file or directory");
+	assert_string_equal(err.msg, "cannot run '/nowhere/newuidmap': No such file or directory");
 	assert_int_equal(child.pid, 77);
 }
 

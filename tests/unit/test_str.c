@@ -70,8 +70,8 @@ static void escape_invalid_utf8(void **state)
 	(void)state;
 	ESCAPES("caf\xc3\xa9 € 😀 日本", "café € 😀 日本");
 	ESCAPES("caf\xe9", "caf\\xe9");
-	ESCAPES("\x9b[2J", "\\x9b[2J");           /* CSI in one bare byte */
-	ESCAPES("\xc0\xaf", "\\xc0\\xaf");        /* overlong '/' */
+	ESCAPES("\x9b[2J", "\\x9b[2J");    /* CSI in one bare byte */
+	ESCAPES("\xc0\xaf", "\\xc0\\xaf"); /* overlong '/' */
 	ESCAPES("\xc1\xbf", "\\xc1\\xbf");
 	ESCAPES("\xe0\x80\x9b", "\\xe0\\x80\\x9b"); /* overlong, three bytes */
 	ESCAPES("\xf0\x80\x80\x9b", "\\xf0\\x80\\x80\\x9b");
@@ -87,7 +87,9 @@ static void escape_invalid_utf8(void **state)
 static void escape_deceptive_characters(void **state)
 {
 	(void)state;
-	ESCAPES("\xc2\x9b" "2J", "\\u{009b}2J");
+	ESCAPES("\xc2\x9b"
+		"2J",
+		"\\u{009b}2J");
 	ESCAPES("\xc2\x85", "\\u{0085}");
 	ESCAPES("\xc2\xa0", "\xc2\xa0"); /* the first one behind C1 */
 	ESCAPES("a\u202Eb", "a\\u{202e}b");
@@ -160,8 +162,8 @@ static void small_ones(void **state)
 
 static void nearest(void **state)
 {
-	static const char *const names[] = {"image", "memory", "cpus", "pids",  "mode",
-					    "ports", "driver", "run",  "as",    NULL};
+	static const char *const names[] = {"image", "memory", "cpus", "pids", "mode",
+					    "ports", "driver", "run",  "as",   NULL};
 	static const char *const none[] = {NULL};
 	char longest[200];
 
