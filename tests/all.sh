@@ -84,6 +84,17 @@ suites()
 	fi
 }
 
+# An ordinary user is asked for the password once, at the start: tests/as-user needs sudo for the
+# other rung's user, and nobody may be there when it does.
+keep_sudo()
+{
+	[ "$(id -u)" -ne 0 ] && command -v sudo >/dev/null 2>&1 || return 0
+	if [ -t 0 ]; then sudo -v || return 0; fi
+	sudo -n -v 2>/dev/null || return 0
+	while sudo -n -v 2>/dev/null; do sleep 60; done &
+	keeper=$!
+}
+
 # The answer of one check that is not meson's.
 verdict()
 {
@@ -92,7 +103,7 @@ verdict()
 
 run_tests()
 {
-	quick=no soak=no
+	quick=no soak=no keeper=
 	for arg in "$@"; do
 		shift
 		case $arg in
@@ -103,10 +114,11 @@ run_tests()
 	done
 	export PYTHONDONTWRITEBYTECODE=1
 	umask 022
+	keep_sudo
 	open_devices
 	make_users
 	tmp=$(mktemp -d /var/tmp/sbx-test.XXXXXX)
-	trap 'rm -rf "$tmp"' EXIT
+	trap 'rm -rf "$tmp"; [ -z "$keeper" ] || kill "$keeper"' EXIT
 	trap 'exit 130' INT TERM HUP
 	chmod 755 "$tmp"
 	mkdir "$tmp/logs"
