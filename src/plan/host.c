@@ -28,9 +28,9 @@ int host_probe_at(struct arena *a, const struct host_source *src, int cache_dir_
 	struct host_cache has = {0};
 	bool found = false;
 
-	if (host_user(a, &facts, err) < 0)
+	if (host_user(a, src->root, &facts, err) < 0)
 		return -1;
-	host_subids(src->root, &facts);
+	host_subids(a, src->root, &facts);
 	host_parts(a, src, &facts);
 	if (cache_dir_fd >= 0)
 		host_cache_load(a, cache_dir_fd, src->root, &facts, &has);

@@ -76,7 +76,7 @@ struct reach {
 };
 
 static const struct reach reaches[] = {
-	{"usr", 4, false}, {"opt", 3, false}, {"etc", 12, true}, {"var", 6, true},
+	{"usr", 3, false}, {"opt", 3, false}, {"etc", 12, true}, {"var", 6, true},
 	/* Where /usr is not merged; usually a link, and then not walked. */
 	{"bin", 1, false}, {"sbin", 1, false}, {"lib", 3, false}, {"lib64", 2, false},
 };

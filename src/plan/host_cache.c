@@ -57,6 +57,27 @@ static bool key_is(const json_t *part, const char *key)
 	return str_eq(json_string_value(json_object_get(part, "key")), key);
 }
 
+/*
+ * One string a path, since this is read at every start: "d0700 /var/lib/private", "f0640 /etc/shadow",
+ * the path percent-encoded.
+ */
+static bool parse_unreadable(char *text, struct host_unreadable *ret)
+{
+	uint32_t mode = 0;
+
+	if (!text || (text[0] != 'd' && text[0] != 'f'))
+		return false;
+	for (int i = 1; i <= 4; i++) {
+		if (text[i] < '0' || text[i] > '7')
+			return false;
+		mode = mode * 8 + (uint32_t)(text[i] - '0');
+	}
+	if (text[5] != ' ' || text[6] != '/')
+		return false;
+	*ret = (struct host_unreadable){.path = text + 6, .is_dir = text[0] == 'd', .mode = mode};
+	return true;
+}
+
 static bool load_unreadable(struct arena *a, const json_t *list, struct host_facts *ret)
 {
 	size_t n = json_array_size(list);
@@ -66,18 +87,26 @@ static bool load_unreadable(struct arena *a, const json_t *list, struct host_fac
 		return false;
 	v = arena_alloc(a, (n + 1) * sizeof(*v));
 	for (size_t i = 0; i < n; i++) {
-		const json_t *e = json_array_get(list, i);
-		const json_t *mode = json_object_get(e, "mode");
-
-		v[i].path = record_get_bytes(a, e, "path");
-		v[i].is_dir = json_is_true(json_object_get(e, "dir"));
-		v[i].mode = (uint32_t)json_integer_value(mode) & 07777U;
-		if (!v[i].path || v[i].path[0] != '/' || !json_is_integer(mode))
+		if (!parse_unreadable(record_text(a, json_array_get(list, i)), &v[i]))
 			return false;
 	}
 	ret->unreadable = v;
 	ret->n_unreadable = n;
 	return true;
+}
+
+static json_t *save_unreadable(const struct host_facts *facts)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < facts->n_unreadable; i++) {
+		const struct host_unreadable *u = &facts->unreadable[i];
+		_cleanup_buf_ struct buf text = {0};
+
+		buf_printf(&text, "%c%04o %s", u->is_dir ? 'd' : 'f', (unsigned)u->mode, u->path);
+		json_array_append_new(list, record_bytes(text.p));
+	}
+	return list;
 }
 
 void host_cache_load(struct arena *a, int dir_fd, int root, struct host_facts *ret,
@@ -100,22 +129,6 @@ void host_cache_load(struct arena *a, int dir_fd, int root, struct host_facts *r
 	}
 	if (key_is(base, base_key(a, root, ret)))
 		ret_has->has_base = load_unreadable(a, json_object_get(base, "unreadable"), ret);
-}
-
-static json_t *save_unreadable(const struct host_facts *facts)
-{
-	json_t *list = json_array();
-
-	for (size_t i = 0; i < facts->n_unreadable; i++) {
-		const struct host_unreadable *u = &facts->unreadable[i];
-		json_t *e = json_object();
-
-		json_object_set_new(e, "path", record_bytes(u->path));
-		json_object_set_new(e, "dir", json_boolean(u->is_dir));
-		json_object_set_new(e, "mode", json_integer(u->mode));
-		json_array_append_new(list, e);
-	}
-	return list;
 }
 
 void host_cache_save(struct arena *a, int dir_fd, int root, const struct host_facts *facts,

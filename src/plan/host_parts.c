@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -65,19 +66,19 @@ static const char *find_program(struct arena *a, const struct host_source *src, 
 	const char *p = src->path && src->path[0] ? src->path : DEFAULT_PATH;
 
 	for (size_t n; *p; p += n + (p[n] == ':')) {
-		const char *path;
+		char path[PATH_MAX];
 		struct stat st;
 
 		n = strcspn(p, ":");
 		/* Relative and empty parts mean the current folder: never run from there. */
-		if (n == 0 || p[0] != '/')
+		if (n == 0 || p[0] != '/' || n + strlen(name) + 2 > sizeof(path))
 			continue;
-		path = arena_printf(a, "%.*s/%s", (int)n, p, name);
-		if (fstatat(src->root, path + 1, &st, 0) < 0 || !S_ISREG(st.st_mode) ||
-		    faccessat(src->root, path + 1, X_OK, AT_EACCESS) < 0)
+		(void)snprintf(path, sizeof(path), "%.*s/%s", (int)n, p, name);
+		if (faccessat(src->root, path + 1, X_OK, AT_EACCESS) < 0 ||
+		    fstatat(src->root, path + 1, &st, 0) < 0 || !S_ISREG(st.st_mode))
 			continue;
 		if (!privileged || has_privilege(src->root, path + 1))
-			return path;
+			return arena_strdup(a, path);
 	}
 	return NULL;
 }
@@ -107,11 +108,15 @@ static const char *own_cgroup(struct arena *a, int root)
 
 static bool cgroup_delegated(struct arena *a, int root)
 {
-	/* Beside version 1 ("hybrid") the second holds no controller, so nothing to limit with. */
-	const char *own = own_cgroup(a, root);
-	const char *dir = own ? arena_printf(a, "sys/fs/cgroup%s", own) : NULL;
+	const char *own;
+	const char *dir;
 	const char *controllers;
 
+	/* Not there: no version 2, or beside version 1 ("hybrid"), where it has nothing to limit with. */
+	if (faccessat(root, "sys/fs/cgroup/cgroup.controllers", F_OK, 0) < 0)
+		return false;
+	own = own_cgroup(a, root);
+	dir = own ? arena_printf(a, "sys/fs/cgroup%s", own) : NULL;
 	if (!dir || faccessat(root, dir, W_OK | X_OK, AT_EACCESS) < 0 ||
 	    faccessat(root, arena_printf(a, "%s/cgroup.procs", dir), W_OK, AT_EACCESS) < 0)
 		return false;

@@ -22,8 +22,8 @@ int host_probe_at(struct arena *a, const struct host_source *src, int cache_dir_
 		  bool with_base, struct host_facts *ret, struct err *err);
 
 /* host_user.c: who runs this, and which subordinate ids are theirs. */
-int host_user(struct arena *a, struct host_facts *ret, struct err *err);
-void host_subids(int root, struct host_facts *ret);
+int host_user(struct arena *a, int root, struct host_facts *ret, struct err *err);
+void host_subids(struct arena *a, int root, struct host_facts *ret);
 /* The longest range of `user`/`uid` in the text of a subuid(5) file. `text` is changed. */
 struct id_range host_longest_range(char *text, const char *user, uint32_t uid);
 

@@ -98,9 +98,8 @@ static int hex_digit(char c)
 	return -1;
 }
 
-const char *record_get_bytes(struct arena *a, const json_t *obj, const char *key)
+char *record_text(struct arena *a, const json_t *value)
 {
-	const json_t *value = json_object_get(obj, key);
 	const char *s = json_string_value(value);
 	size_t len = json_string_length(value);
 	size_t n = 0;
@@ -127,4 +126,9 @@ const char *record_get_bytes(struct arena *a, const json_t *obj, const char *key
 		i += 2;
 	}
 	return out;
+}
+
+char *record_get_bytes(struct arena *a, const json_t *obj, const char *key)
+{
+	return record_text(a, json_object_get(obj, key));
 }

@@ -24,7 +24,8 @@ int record_save(int dir_fd, const char *name, int version, json_t *obj, struct e
 
 /* Any bytes as a JSON string (a new reference), and back. */
 json_t *record_bytes(const char *s);
-/* NULL where obj[key] is no string, is badly encoded or holds NUL. */
-const char *record_get_bytes(struct arena *a, const json_t *obj, const char *key);
+/* NULL where the value is no string, is badly encoded or holds NUL. */
+char *record_text(struct arena *a, const json_t *value);
+char *record_get_bytes(struct arena *a, const json_t *obj, const char *key);
 
 #endif
