@@ -21,8 +21,8 @@ static void probe_overlay(int cache_dir_fd, struct host_facts *ret)
 	ret->overlay_userxattr = host_overlay(tmp >= 0 ? tmp : cache_dir_fd);
 }
 
-int host_probe_at(struct arena *a, const struct host_source *src, int cache_dir_fd,
-		  bool with_base, struct host_facts *ret, struct err *err)
+int host_probe_at(struct arena *a, const struct host_source *src, int cache_dir_fd, bool with_base,
+		  struct host_facts *ret, struct err *err)
 {
 	struct host_facts facts = {0};
 	struct host_cache has = {0};

@@ -47,14 +47,14 @@ struct host_facts {
 	/* the machine */
 	const char *hostname;
 	const char *boot_id;
-	const char *newuidmap, *newgidmap;       /* absolute paths, NULL: not there */
+	const char *newuidmap, *newgidmap; /* absolute paths, NULL: not there */
 	const char *fuse_overlayfs, *slirp4netns;
-	bool dev_fuse, dev_tun;   /* can be opened read-write by this user */
-	bool userns;              /* a user namespace can be made and has its capabilities */
-	const char *userns_why;   /* why not: "user.max_user_namespaces is 0", "AppArmor …"; else NULL */
-	bool overlay_userxattr;   /* kernel overlayfs with userxattr mounts in it */
-	bool cgroup_delegated;    /* a cgroup v2 folder that this user may write */
-	const char *resolv_conf;  /* text of the host's /etc/resolv.conf ("" where there is none) */
+	bool dev_fuse, dev_tun;  /* can be opened read-write by this user */
+	bool userns;             /* a user namespace can be made and has its capabilities */
+	const char *userns_why;  /* why not: "user.max_user_namespaces is 0", …; else NULL */
+	bool overlay_userxattr;  /* kernel overlayfs with userxattr mounts in it */
+	bool cgroup_delegated;   /* a cgroup v2 folder that this user may write */
+	const char *resolv_conf; /* text of the host's /etc/resolv.conf ("" where there is none) */
 
 	/* the host's root as a base */
 	struct host_entry *entries;

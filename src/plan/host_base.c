@@ -17,8 +17,8 @@
 #include "plan/host_parts.h"
 
 /* The names of hier(7) and of the multilib ABIs; all else at "/" stays hidden. */
-static const char *const os_names[] = {"usr",	"etc",	 "opt",	   "var",    "bin",	 "sbin",
-				       "lib",	"lib32", "lib64", "libx32", "libo32", "libn32"};
+static const char *const os_names[] = {"usr", "etc",   "opt",   "var",    "bin",    "sbin",
+				       "lib", "lib32", "lib64", "libx32", "libo32", "libn32"};
 #define N_OS_NAMES (sizeof(os_names) / sizeof(os_names[0]))
 
 /* "usr/lib" or "/usr/lib": a path without ".." whose first part is one of the names. */
@@ -76,9 +76,15 @@ struct reach {
 };
 
 static const struct reach reaches[] = {
-	{"usr", 3, false}, {"opt", 3, false}, {"etc", 12, true}, {"var", 6, true},
+	{"usr", 3, false},
+	{"opt", 3, false},
+	{"etc", 12, true},
+	{"var", 6, true},
 	/* Where /usr is not merged; usually a link, and then not walked. */
-	{"bin", 1, false}, {"sbin", 1, false}, {"lib", 3, false}, {"lib64", 2, false},
+	{"bin", 1, false},
+	{"sbin", 1, false},
+	{"lib", 3, false},
+	{"lib64", 2, false},
 };
 
 /* Changed all the time by anybody; the plan gives the sandbox its own. */

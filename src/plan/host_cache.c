@@ -21,8 +21,13 @@
 
 /* Their times change with every package: dpkg, rpm (two places), pacman, apk. */
 static const char *const watched[] = {
-	"var/lib/dpkg/status", "var/lib/rpm", "usr/lib/sysimage/rpm", "var/lib/pacman/local",
-	"lib/apk/db/installed", "etc", "opt",
+	"var/lib/dpkg/status",
+	"var/lib/rpm",
+	"usr/lib/sysimage/rpm",
+	"var/lib/pacman/local",
+	"lib/apk/db/installed",
+	"etc",
+	"opt",
 };
 
 static const char *ns_key(struct arena *a, const struct host_facts *f)
@@ -118,7 +123,8 @@ void host_cache_load(struct arena *a, int dir_fd, int root, struct host_facts *r
 
 	*ret_has = (struct host_cache){0};
 	/* Missing, damaged or of another version: then it is found out again. */
-	if (ret->boot_id[0] == '\0' || record_load(dir_fd, CACHE_FILE, CACHE_VERSION, &obj, NULL) < 0)
+	if (ret->boot_id[0] == '\0' ||
+	    record_load(dir_fd, CACHE_FILE, CACHE_VERSION, &obj, NULL) < 0)
 		return;
 	ns = json_object_get(obj, "namespaces");
 	base = json_object_get(obj, "base");

@@ -18,8 +18,8 @@ struct host_source {
 };
 
 /* host_probe on another tree. */
-int host_probe_at(struct arena *a, const struct host_source *src, int cache_dir_fd,
-		  bool with_base, struct host_facts *ret, struct err *err);
+int host_probe_at(struct arena *a, const struct host_source *src, int cache_dir_fd, bool with_base,
+		  struct host_facts *ret, struct err *err);
 
 /* host_user.c: who runs this, and which subordinate ids are theirs. */
 int host_user(struct arena *a, int root, struct host_facts *ret, struct err *err);

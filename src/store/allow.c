@@ -56,8 +56,7 @@ int allow_get(const struct store *s, const char *project, const char *digest, bo
 	const char *name;
 	const char *given;
 
-	if (record_name(a, project, digest, &clean, &name, err) < 0 ||
-	    open_allow(s, &fd, err) < 0)
+	if (record_name(a, project, digest, &clean, &name, err) < 0 || open_allow(s, &fd, err) < 0)
 		return -1;
 	if (record_load(fd, name, ALLOW_VERSION, &obj, &why) < 0) {
 		/* A record that cannot be read allows nothing; `sbx allow` writes it anew. */
@@ -80,8 +79,7 @@ int allow_put(const struct store *s, const char *project, const char *digest, st
 	const char *clean;
 	const char *name;
 
-	if (record_name(a, project, digest, &clean, &name, err) < 0 ||
-	    open_allow(s, &fd, err) < 0)
+	if (record_name(a, project, digest, &clean, &name, err) < 0 || open_allow(s, &fd, err) < 0)
 		return -1;
 	json_object_set_new(obj, "project", record_bytes(clean));
 	json_object_set_new(obj, "digest", json_string(digest));

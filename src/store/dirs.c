@@ -20,8 +20,10 @@ int dirs_home(struct arena *a, const char **ret, struct err *err)
 		errno = 0;
 		pw = getpwuid(getuid());
 		if (!pw) {
-			err_set(err, "cannot tell your home folder: HOME is not set and user %u has "
-				     "no entry in the password file", (unsigned)getuid());
+			err_set(err,
+				"cannot tell your home folder: HOME is not set and user %u has "
+				"no entry in the password file",
+				(unsigned)getuid());
 			return err_hint(err, "set HOME to an absolute path");
 		}
 		home = pw->pw_dir;
@@ -35,8 +37,8 @@ int dirs_home(struct arena *a, const char **ret, struct err *err)
 	return 0;
 }
 
-static int xdg_dir(struct arena *a, const char *variable, const char *below_home,
-		   const char **ret, struct err *err)
+static int xdg_dir(struct arena *a, const char *variable, const char *below_home, const char **ret,
+		   struct err *err)
 {
 	const char *value = getenv(variable);
 	const char *home;

@@ -41,7 +41,8 @@ static int check_name(const char *name, struct err *err)
 	if (good)
 		return 0;
 	err_kind(err, ERR_USAGE, "cannot use '%s' as the name of an environment", name);
-	return err_hint(err, "use at most %d letters, digits, '.', '_' and '-', a letter or digit first",
+	return err_hint(err,
+			"use at most %d letters, digits, '.', '_' and '-', a letter or digit first",
 			NAME_MAX_LEN);
 }
 
@@ -113,7 +114,8 @@ static int read_env(struct arena *a, int fd, struct env *ret, struct err *err)
 	if (!ret->project || ret->project[0] != '/' || !ret->name || !json_is_integer(rung) ||
 	    json_integer_value(rung) < -1 || json_integer_value(rung) > 16 ||
 	    !json_is_integer(created)) {
-		err_set(err, "cannot read '%s/%s': a value is missing or wrong", ret->dir, ENV_FILE);
+		err_set(err, "cannot read '%s/%s': a value is missing or wrong", ret->dir,
+			ENV_FILE);
 		return err_hint(err, "the environment is damaged; move '%s' away", ret->dir);
 	}
 	ret->rung = (int)json_integer_value(rung);
@@ -237,15 +239,16 @@ static int make_env(struct arena *a, const struct store *s, const struct env *e,
 	return 0;
 }
 
-static int open_or_make(struct arena *a, const struct store *s, const struct env *want,
-			bool create, struct env *ret, struct err *err)
+static int open_or_make(struct arena *a, const struct store *s, const struct env *want, bool create,
+			struct env *ret, struct err *err)
 {
 	struct err why = {0};
 
 	if (open_dir(a, s, want->id, ret, &why) == 0)
 		return 0;
 	/* ENOENT of the folder, not of env.json in it: that would be damage. */
-	if (why.errnum != ENOENT || faccessat(s->fd, arena_printf(a, "envs/%s", want->id), F_OK, 0) == 0) {
+	if (why.errnum != ENOENT ||
+	    faccessat(s->fd, arena_printf(a, "envs/%s", want->id), F_OK, 0) == 0) {
 		if (err)
 			*err = why;
 		return -1;
@@ -278,8 +281,8 @@ int env_open(struct arena *a, const struct store *s, const char *project, const 
 	if (open_or_make(a, s, &want, create, &got, err) < 0)
 		return -1;
 	if (!str_eq(got.project, want.project) || !str_eq(got.name, want.name)) {
-		err_set(err, "cannot use the environment '%s' for '%s': it belongs to '%s'", got.dir,
-			want.project, got.project);
+		err_set(err, "cannot use the environment '%s' for '%s': it belongs to '%s'",
+			got.dir, want.project, got.project);
 		env_done(&got);
 		return err_hint(err, "its env.json was changed; move the folder away");
 	}

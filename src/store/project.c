@@ -39,8 +39,8 @@ static int check_owner(const char *path, const struct stat *st, struct err *err)
 }
 
 /* Open and read a profile's text; what is checked is what is read. */
-static int read_source(struct arena *a, const char *path, bool trusted,
-		       struct profile_source *ret, struct err *err)
+static int read_source(struct arena *a, const char *path, bool trusted, struct profile_source *ret,
+		       struct err *err)
 {
 	_cleanup_fd_ int fd = -1;
 	_cleanup_buf_ struct buf text = {0};
@@ -119,8 +119,7 @@ int project_find(struct arena *a, const char *start, const char **ret_dir, struc
 	return err_hint(err, "'sbx init' makes one");
 }
 
-int project_profile(struct arena *a, const char *dir, const struct profile **ret,
-		    struct err *err)
+int project_profile(struct arena *a, const char *dir, const struct profile **ret, struct err *err)
 {
 	struct profile_source top;
 
@@ -197,7 +196,8 @@ int project_find_named(void *ctx, struct arena *a, const char *name, struct prof
 	(void)ctx;
 	if (!good_name(name, strlen(name))) {
 		err_set(err, "cannot look for a profile named '%s'", name);
-		return err_hint(err, "a name has letters, digits, '.', '_' and '-', and no '.' first");
+		return err_hint(err,
+				"a name has letters, digits, '.', '_' and '-', and no '.' first");
 	}
 	if (profile_dirs(a, &dirs, err) < 0)
 		return -1;
@@ -259,8 +259,7 @@ static void add_names(struct arena *a, const char *dir, struct strv *names, stru
 	}
 }
 
-int project_list_named(struct arena *a, struct named_profile **ret, size_t *ret_n,
-		       struct err *err)
+int project_list_named(struct arena *a, struct named_profile **ret, size_t *ret_n, struct err *err)
 {
 	struct strv dirs = {0};
 	struct strv names = {0};

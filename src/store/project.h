@@ -18,8 +18,7 @@ struct trust_request;
 int project_find(struct arena *a, const char *start, const char **ret_dir, struct err *err);
 
 /* Read and parse <dir>/sbx.ini with everything it extends. */
-int project_profile(struct arena *a, const char *dir, const struct profile **ret,
-		    struct err *err);
+int project_profile(struct arena *a, const char *dir, const struct profile **ret, struct err *err);
 
 /* A named profile: ~/.config/sbx/profiles/NAME.ini, then the installed ones (or $SBX_PROFILES,
  * or profiles/ beside the build folder for a binary that is not installed).  A profile_find_fn. */
@@ -31,8 +30,7 @@ struct named_profile {
 	const char *file;
 	const char *summary; /* its first comment line */
 };
-int project_list_named(struct arena *a, struct named_profile **ret, size_t *ret_n,
-		       struct err *err);
+int project_list_named(struct arena *a, struct named_profile **ret, size_t *ret_n, struct err *err);
 
 /* The record of `sbx allow`: the digest of the profile's text, by project. */
 int allow_get(const struct store *s, const char *project, const char *digest, bool *ret_allowed,

@@ -48,15 +48,16 @@ static int check_owner(int fd, const char *dir, struct err *err)
 	if (fstat(fd, &st) < 0)
 		return err_errno(err, errno, "cannot look at the store '%s'", dir);
 	if (st.st_uid != geteuid()) {
-		err_set(err, "cannot use the store '%s': it belongs to user %u, you are user %u", dir,
-			(unsigned)st.st_uid, (unsigned)geteuid());
+		err_set(err, "cannot use the store '%s': it belongs to user %u, you are user %u",
+			dir, (unsigned)st.st_uid, (unsigned)geteuid());
 		return err_hint(err, "set XDG_DATA_HOME to a folder of your own; under sudo, use "
 				     "'sudo -H' or leave sudo out: sbx needs no root");
 	}
 	if (st.st_mode & (S_IWGRP | S_IWOTH)) {
 		err_set(err, "cannot use the store '%s': others may write to it (mode %04o)", dir,
 			(unsigned)st.st_mode & 07777U);
-		return err_hint(err, "see that nobody has changed it, then run: chmod 700 '%s'", dir);
+		return err_hint(err, "see that nobody has changed it, then run: chmod 700 '%s'",
+				dir);
 	}
 	if ((st.st_mode & 0777U) != 0700U && fchmod(fd, 0700) < 0) {
 		err_errno(err, errno, "cannot make the store '%s' private", dir);
@@ -101,7 +102,8 @@ static int check_version(int fd, const char *dir, struct err *err)
 		return err_hint(err, "write the line '%d' into '%s/version'", STORE_VERSION, dir);
 	}
 	if (version > STORE_VERSION) {
-		err_set(err, "cannot use the store '%s': it has version %llu, this sbx knows up to %d",
+		err_set(err,
+			"cannot use the store '%s': it has version %llu, this sbx knows up to %d",
 			dir, (unsigned long long)version, STORE_VERSION);
 		return err_hint(err, "use the newer sbx that made it, or set XDG_DATA_HOME to "
 				     "another folder");
