@@ -37,11 +37,12 @@ static int record_name(struct arena *a, const char *project, const char *digest,
 
 static int open_allow(const struct store *s, int *ret_fd, struct err *err)
 {
-	int fd = openat(s->fd, "allow", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	_cleanup_fd_ int fd =
+		openat(s->fd, "allow", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
 	if (fd < 0)
 		return err_errno(err, errno, "cannot open '%s/allow'", s->dir);
-	*ret_fd = fd;
+	*ret_fd = TAKE_FD(fd);
 	return 0;
 }
 

@@ -177,11 +177,11 @@ static const char *unique_name(struct arena *a, const char *prefix, const char *
 
 static int open_sub(const struct store *s, const char *name, int *ret_fd, struct err *err)
 {
-	int fd = openat(s->fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	_cleanup_fd_ int fd = openat(s->fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
 	if (fd < 0)
 		return err_errno(err, errno, "cannot open '%s/%s'", s->dir, name);
-	*ret_fd = fd;
+	*ret_fd = TAKE_FD(fd);
 	return 0;
 }
 
@@ -239,16 +239,37 @@ static int make_env(struct arena *a, const struct store *s, const struct env *e,
 	return 0;
 }
 
+/* open_dir, where ENOENT says that the folder is absent, not that env.json in it is. */
+static int open_there(struct arena *a, const struct store *s, const char *id, struct env *ret,
+		      struct err *err)
+{
+	const char *path = arena_printf(a, "envs/%s", id);
+	struct err why = {0};
+
+	/* Twice: between the first and the look whether it is there, somebody may have made it. */
+	for (int i = 0; i < 2; i++) {
+		if (open_dir(a, s, id, ret, &why) == 0)
+			return 0;
+		if (why.errnum != ENOENT)
+			break;
+		if (faccessat(s->fd, path, F_OK, 0) < 0 && errno == ENOENT)
+			return err_errno(err, ENOENT, "no environment has the id '%s'", id);
+	}
+	if (why.errnum == ENOENT)
+		why.errnum = EBADMSG;
+	if (err)
+		*err = why;
+	return -1;
+}
+
 static int open_or_make(struct arena *a, const struct store *s, const struct env *want, bool create,
 			struct env *ret, struct err *err)
 {
 	struct err why = {0};
 
-	if (open_dir(a, s, want->id, ret, &why) == 0)
+	if (open_there(a, s, want->id, ret, &why) == 0)
 		return 0;
-	/* ENOENT of the folder, not of env.json in it: that would be damage. */
-	if (why.errnum != ENOENT ||
-	    faccessat(s->fd, arena_printf(a, "envs/%s", want->id), F_OK, 0) == 0) {
+	if (why.errnum != ENOENT) {
 		if (err)
 			*err = why;
 		return -1;
@@ -259,7 +280,7 @@ static int open_or_make(struct arena *a, const struct store *s, const struct env
 	}
 	if (make_env(a, s, want, err) < 0)
 		return -1;
-	return open_dir(a, s, want->id, ret, err);
+	return open_there(a, s, want->id, ret, err);
 }
 
 int env_open(struct arena *a, const struct store *s, const char *project, const char *name,
@@ -293,18 +314,12 @@ int env_open(struct arena *a, const struct store *s, const char *project, const 
 int env_open_id(struct arena *a, const struct store *s, const char *id, struct env *ret,
 		struct err *err)
 {
-	struct err why = {0};
-
 	if (check_id(id, err) < 0)
 		return -1;
-	if (open_dir(a, s, id, ret, &why) == 0)
+	if (open_there(a, s, id, ret, err) == 0)
 		return 0;
-	if (why.errnum == ENOENT && faccessat(s->fd, arena_printf(a, "envs/%s", id), F_OK, 0) < 0) {
-		err_errno(err, ENOENT, "no environment has the id '%s'", id);
-		return err_hint(err, "'sbx list' shows them");
-	}
-	if (err)
-		*err = why;
+	if (err && err->errnum == ENOENT)
+		err_hint(err, "'sbx list' shows them");
 	return -1;
 }
 
@@ -379,7 +394,7 @@ int env_list(struct arena *a, const struct store *s, struct env **ret, size_t *r
 	for (size_t i = 0; i < ids.n; i++) {
 		struct err why = {0};
 
-		if (check_id(ids.v[i], &why) < 0 || open_dir(a, s, ids.v[i], &v[n], &why) < 0) {
+		if (check_id(ids.v[i], &why) < 0 || open_there(a, s, ids.v[i], &v[n], &why) < 0) {
 			/* ENOENT: removed since the listing. */
 			if (why.errnum != ENOENT)
 				log_warn("left out: %s", why.msg);

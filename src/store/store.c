@@ -113,7 +113,7 @@ static int check_version(int fd, const char *dir, struct err *err)
 
 static int open_dir(const char *dir, int *ret_fd, struct err *err)
 {
-	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	_cleanup_fd_ int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
 	if (fd < 0 && errno == ENOENT) {
 		if (fs_mkdirs(dir, 0700, err) < 0)
@@ -124,7 +124,7 @@ static int open_dir(const char *dir, int *ret_fd, struct err *err)
 		err_errno(err, errno, "cannot open the store '%s'", dir);
 		return store_hint(err);
 	}
-	*ret_fd = fd;
+	*ret_fd = TAKE_FD(fd);
 	return 0;
 }
 
