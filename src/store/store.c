@@ -72,9 +72,6 @@ static int make_folders(int fd, const char *dir, struct err *err)
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 		if (mkdirat(fd, names[i], 0700) < 0 && errno != EEXIST) {
-			/* On a read-only disk, what is there already can still be read. */
-			if (errno == EROFS && faccessat(fd, names[i], F_OK, 0) == 0)
-				continue;
 			err_errno(err, errno, "cannot make '%s/%s'", dir, names[i]);
 			return store_hint(err);
 		}

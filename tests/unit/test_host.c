@@ -4,6 +4,7 @@
 #include <linux/seccomp.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <sys/utsname.h>
 
 #include "plan/host.h"
 #include "plan/host_parts.h"
@@ -13,7 +14,7 @@
 /* The world's folder as the root of a machine. */
 static struct host_source made_machine(const struct world *w)
 {
-	struct host_source src = {.root = -1, .path = "/usr/bin:bin::/opt/bin"};
+	struct host_source src = {.root = -1, .path = "/usr/bin:xbin::/opt/bin"};
 
 	world_mkdir(w, "etc");
 	world_mkdir(w, "usr/bin");
@@ -121,7 +122,7 @@ static void programs_are_looked_up_in_path(void **state)
 	assert_int_equal(chmod(world_path(w, "bin/slirp4netns"), 0755), 0);
 	f = probe(w, &src, -1);
 	assert_string_equal(f.fuse_overlayfs, "/usr/bin/fuse-overlayfs");
-	assert_null(f.slirp4netns); /* "bin" in PATH is relative */
+	assert_null(f.slirp4netns); /* "xbin" in PATH is relative, and no "/bin" */
 	world_write(w, "opt/bin/slirp4netns", "");
 	assert_int_equal(chmod(world_path(w, "opt/bin/slirp4netns"), 0755), 0);
 	/* Without privileges newuidmap is as good as absent. */
@@ -328,6 +329,28 @@ static void a_forbidden_namespace_is_a_fact_and_not_kept(void **state)
 	(void)close(src.root);
 }
 
+/* In a child: a tmpfs as the store, which takes user.* attributes since Linux 6.6. */
+static int overlay_on_tmpfs(void *arg)
+{
+	const struct world *w = arg;
+	struct utsname uts;
+	int major = 0;
+	int minor = 0;
+	int fd;
+
+	if (uname(&uts) < 0 || sscanf(uts.release, "%d.%d", &major, &minor) != 2)
+		return 2;
+	if (world_unshare() < 0 || mount("none", world_path(w, "home"), "tmpfs", 0, NULL) < 0)
+		return 3;
+	fd = open(world_path(w, "home"), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return host_overlay(fd) == (major > 6 || (major == 6 && minor >= 6)) ? 0 : 4;
+}
+
+static void overlay_is_tried_where_the_store_is(void **state)
+{
+	assert_int_equal(proc_call(overlay_on_tmpfs, *state), 0);
+}
+
 static void answers_are_kept(void **state)
 {
 	struct world *w = *state;
@@ -443,6 +466,7 @@ int main(void)
 		TEST(unreadable_paths_are_found),
 		TEST(causes_are_named),
 		TEST(a_forbidden_namespace_is_a_fact_and_not_kept),
+		TEST(overlay_is_tried_where_the_store_is),
 		TEST(answers_are_kept),
 		TEST(a_damaged_cache_is_no_cache),
 		TEST(this_machine_can_be_probed),
