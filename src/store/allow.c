@@ -53,8 +53,8 @@ int allow_get(const struct store *s, const char *project, const char *digest, bo
 	_cleanup_fd_ int fd = -1;
 	json_auto_t *obj = NULL;
 	struct err why = {0};
-	const char *clean;
-	const char *name;
+	const char *clean = NULL;
+	const char *name = NULL;
 	const char *given;
 
 	if (record_name(a, project, digest, &clean, &name, err) < 0 || open_allow(s, &fd, err) < 0)
@@ -77,8 +77,8 @@ int allow_put(const struct store *s, const char *project, const char *digest, st
 	_cleanup_arena_ struct arena *a = arena_new();
 	_cleanup_fd_ int fd = -1;
 	json_auto_t *obj = json_object();
-	const char *clean;
-	const char *name;
+	const char *clean = NULL;
+	const char *name = NULL;
 
 	if (record_name(a, project, digest, &clean, &name, err) < 0 || open_allow(s, &fd, err) < 0)
 		return -1;

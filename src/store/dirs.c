@@ -41,7 +41,7 @@ static int xdg_dir(struct arena *a, const char *variable, const char *below_home
 		   struct err *err)
 {
 	const char *value = getenv(variable);
-	const char *home;
+	const char *home = NULL;
 
 	if (value && value[0] == '/') {
 		*ret = path_clean(a, value);
