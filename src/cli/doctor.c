@@ -29,6 +29,8 @@ struct doctor {
 	struct arena *a;
 	struct host_facts facts;
 	enum distro distro;
+	struct store store; /* dir NULL: cannot be opened, which `store_why` explains */
+	struct err store_why;
 };
 
 /* The text of a knob of the kernel's without white space around it, or NULL where there is none. */
@@ -264,26 +266,24 @@ static void check_proc(struct doctor *d, struct check *c)
 
 static void check_store(struct doctor *d, struct check *c)
 {
-	struct store s = {.fd = -1};
-	struct err why = {0};
+	struct err *why = &d->store_why;
 	struct statvfs fs;
 
 	*c = (struct check){"store", "where environments are kept", .needed = true};
-	if (store_open(d->a, &s, &why) < 0 ||
-	    fs_write_atomic(s.fd, "tmp/doctor", "\n", 1, 0600, &why) < 0) {
-		c->found = arena_strdup(d->a, why.msg);
-		c->fix = why.hint[0] ? arena_strdup(d->a, why.hint)
-				     : "set XDG_DATA_HOME to a folder that you may write";
-	} else if (fstatvfs(s.fd, &fs) == 0 && (fs.f_flag & ST_NOEXEC)) {
-		c->found = arena_printf(d->a, "'%s' is mounted noexec", s.dir);
-		c->fix = "set XDG_DATA_HOME to a folder on another filesystem";
-	} else {
-		c->ok = true;
-		c->found = arena_printf(d->a, "%s", s.dir);
+	if (!d->store.dir || fs_write_atomic(d->store.fd, "tmp/doctor", "\n", 1, 0600, why) < 0) {
+		c->found = why->msg;
+		c->fix = why->hint[0] ? why->hint
+				      : "set XDG_DATA_HOME to a folder that you may write";
+		return;
 	}
-	if (s.dir)
-		(void)unlinkat(s.fd, "tmp/doctor", 0);
-	store_done(&s);
+	(void)unlinkat(d->store.fd, "tmp/doctor", 0);
+	if (fstatvfs(d->store.fd, &fs) == 0 && (fs.f_flag & ST_NOEXEC)) {
+		c->found = arena_printf(d->a, "'%s' is mounted noexec", d->store.dir);
+		c->fix = "set XDG_DATA_HOME to a folder on another filesystem";
+		return;
+	}
+	c->ok = true;
+	c->found = d->store.dir;
 }
 
 int doctor_look(struct arena *a, struct check **ret, size_t *ret_n, struct err *err)
@@ -295,14 +295,24 @@ int doctor_look(struct arena *a, struct check **ret, size_t *ret_n, struct err *
 		check_cgroup,
 	};
 	const size_t n = sizeof(checks) / sizeof(checks[0]);
-	struct doctor d = {.a = a, .distro = distro_here()};
+	/* In the arena: what is found may point into it. */
+	struct doctor *d = ARENA_NEW(a, struct doctor);
+	int r;
 
-	/* No cache: what was just mended must show. */
-	if (host_probe(a, -1, false, &d.facts, err) < 0)
-		return -1;
-	*ret = arena_alloc(a, n * sizeof(**ret));
-	for (size_t i = 0; i < n; i++)
-		checks[i](&d, &(*ret)[i]);
-	*ret_n = n;
-	return 0;
+	d->a = a;
+	d->distro = distro_here();
+	d->store.fd = -1;
+	/* What was just mended must show: nothing from the cache. */
+	if (store_open(a, &d->store, &d->store_why) == 0)
+		host_forget(d->store.fd);
+	r = host_probe(a, d->store.fd, false, &d->facts, err);
+	if (r == 0) {
+		*ret = arena_alloc(a, n * sizeof(**ret));
+		for (size_t i = 0; i < n; i++)
+			checks[i](d, &(*ret)[i]);
+		*ret_n = n;
+	}
+	/* Its folder is told of in the result; only the descriptor ends here. */
+	store_done(&d->store);
+	return r;
 }

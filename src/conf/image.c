@@ -127,6 +127,10 @@ int image_check_reference(const char *s, struct err *err)
 
 	if (strlen(s) > MAX_REFERENCE)
 		return err_set(err, "an image's name has at most %d bytes", MAX_REFERENCE);
+	if (strstr(s, "://")) {
+		err_set(err, "it is an address of the web, not an image's name");
+		return err_hint(err, "leave out what stands before the registry's name");
+	}
 	if (check_registry(s, &path, err) < 0)
 		return -1;
 	digest = strchr(path, '@');

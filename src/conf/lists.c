@@ -100,6 +100,8 @@ static int check_target(const char *written, const char *clean, struct err *err)
 				     "[base]");
 	}
 	for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++) {
+		if (str_eq(clean, own[i]))
+			return err_set(err, "'%s' is made by sbx itself", written);
 		if (path_is_under(clean, own[i]))
 			return err_set(err, "'%s' is in '%s', which sbx makes itself", written,
 				       own[i]);

@@ -1,0 +1,60 @@
+/*
+ * client — the caller's side of a running sandbox: connect, run a command, ask, stop.
+ *
+ *     if (client_connect(env, &sock, err) < 0 && err.errnum == ENOENT)
+ *         client_start(...)
+ *     client_run(sock, &request, &status, err)
+ */
+#ifndef SBX_RUN_CLIENT_H
+#define SBX_RUN_CLIENT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct env;
+struct err;
+struct plan;
+struct store;
+
+/* A connection to pid 1.  Not running: errnum ENOENT. */
+int client_connect(const struct env *env, int *ret_sock, struct err *err);
+
+/*
+ * Connect, starting the sandbox where it does not run.  Safe in any number of
+ * processes at once: one starts it, the others join.  Waits for one that is
+ * just ending.
+ */
+int client_start(const struct plan *plan, const struct env *env, int *ret_sock, struct err *err);
+
+struct client_request {
+	const char *const *argv; /* NULL: the user's login shell */
+	const char *const *env;  /* NAME=value, over the plan's environment */
+	const char *cwd;         /* inside; falls back to the project where it is not there */
+	bool as_root;
+	const char *profile_digest; /* to tell whether the sandbox runs an older profile */
+};
+
+/*
+ * Run a command: stdin, stdout and stderr are the caller's own; those that are
+ * terminals become a pty of the sandbox.  Signals, window size, stop and continue are passed on.
+ * *ret_status is the exit status as a shell counts it (128+N for signals).
+ * Could not start: err->kind says 126 or 127.
+ */
+int client_run(int sock, const struct client_request *request, int *ret_status, struct err *err);
+
+/* errnum EAGAIN: the sandbox went away before it took the request: start it again. */
+
+struct client_info {
+	pid_t guard_pid;        /* outside */
+	uint64_t uptime_ms;
+	uint32_t commands;      /* running now, this query not counted */
+	uint32_t processes;     /* in its pid namespace */
+	char profile_digest[65];
+};
+int client_info(int sock, struct client_info *ret, struct err *err);
+
+/* End it and wait until nothing of it is left; errnum ENOENT where it does not run. */
+int client_stop(const struct env *env, struct err *err);
+
+#endif

@@ -1,0 +1,128 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/err.h"
+#include "base/mem.h"
+#include "conf/profile.h"
+#include "conf/trust.h"
+
+#define MAX_REQUESTS 8
+
+struct ask_case {
+	const char *text;
+	const char *what[MAX_REQUESTS]; /* with ":LINE" behind each */
+};
+
+static const struct ask_case cases[] = {
+	{ "", { NULL } },
+	/* Nothing of this is more than the project has anyway. */
+	{ "[profile]\nname = x\n[user]\nas = root\n[base]\nimage = dir:./root\n"
+	  "[env]\npass = LANG LC_ALL TERM NO_COLOR TZ\nset.SECRET = 1\n"
+	  "[mounts]\n./data = /data:rw\nsub/../data2 = /d2\n/home/me/proj/x = /x:rw\n. = /copy\n"
+	  "[network]\nmode = none\nports = 80 127.0.0.2:81 [::1]:82\n"
+	  "[security]\nseccomp = strict\nnested = no\n[build]\nrun = make\n",
+	  { NULL } },
+	{ "[mounts]\n~ = /h\n~/data = /d:rw\n/etc = /e\n../other = /o\na/../../up = /u\n"
+	  "/home/me/projector = /p\n",
+	  { "mount '/home/me' at '/h', read-only:2", "mount '/home/me/data' at '/d', read-write:3",
+	    "mount '/etc' at '/e', read-only:4", "mount '/home/me/other' at '/o', read-only:5",
+	    "mount '/home/me/up' at '/u', read-only:6",
+	    "mount '/home/me/projector' at '/p', read-only:7", NULL } },
+	/* A second way to the policy, writable. */
+	{ "[mounts]\n. = /a:rw\n./sbx.ini = /b:rw\n.sbx/x = /c:rw\nsbx.lock = /d:rw\n.sbx = /e\n",
+	  { "mount '/home/me/proj' at '/a', read-write:2",
+	    "mount '/home/me/proj/sbx.ini' at '/b', read-write:3",
+	    "mount '/home/me/proj/.sbx/x' at '/c', read-write:4",
+	    "mount '/home/me/proj/sbx.lock' at '/d', read-write:5", NULL } },
+	{ "[network]\nmode = host\n", { "the network of the host: mode = host:2", NULL } },
+	{ "[network]\nports = 0.0.0.0:80 192.0.2.1:81 [::]:82 128.0.0.1:83\n",
+	  { "port 80 on the address 0.0.0.0, for others to reach:2",
+	    "port 81 on the address 192.0.2.1, for others to reach:2",
+	    "port 82 on the address ::, for others to reach:2",
+	    "port 83 on the address 128.0.0.1, for others to reach:2", NULL } },
+	{ "[security]\nseccomp = off\nnested = yes\n",
+	  { "no filter of system calls: seccomp = off:2",
+	    "user namespaces of its own: nested = yes:3", NULL } },
+	{ "[env]\npass = LANG SSH_AUTH_SOCK\npass = LD_PRELOAD\n",
+	  { "the variable 'SSH_AUTH_SOCK' from outside:2", "the variable 'LD_PRELOAD' from outside:3",
+	    NULL } },
+	{ "[base]\nimage = dir:/\n", { "'/' as the root:2", NULL } },
+	{ "[base]\nimage = tar:~/x.tar\n", { "'/home/me/x.tar' as the root:2", NULL } },
+	{ "[base]\nimage = oci:../img\n", { "'/home/me/img' as the root:2", NULL } },
+	{ "[base]\nimage = registry.example/a\n", { NULL } },
+};
+
+static void requests(struct arena *a, const char *text, bool trusted, struct trust_request **ret,
+		     size_t *ret_n)
+{
+	struct profile_source src = { "sbx.ini", text, strlen(text), trusted };
+	const struct profile *p = NULL;
+	struct err err = { 0 };
+
+	if (profile_parse(a, &src, NULL, NULL, &p, &err) < 0)
+		fail_msg("%s", err.msg);
+	trust_requests(a, p, "/home/me/proj", "/home/me", ret, ret_n);
+}
+
+static void test_untrusted(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		_cleanup_arena_ struct arena *a = arena_new();
+		struct trust_request *list = NULL;
+		size_t n = 0;
+
+		requests(a, cases[i].text, false, &list, &n);
+		for (size_t j = 0; j < n; j++) {
+			if (!cases[i].what[j])
+				fail_msg("unexpected: %s", list[j].what);
+			assert_string_equal(arena_printf(a, "%s:%d", list[j].what, list[j].at.line),
+					    cases[i].what[j]);
+		}
+		assert_null(cases[i].what[n]);
+	}
+}
+
+static void test_trusted(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		_cleanup_arena_ struct arena *a = arena_new();
+		struct trust_request *list = NULL;
+		size_t n = 1;
+
+		requests(a, cases[i].text, true, &list, &n);
+		assert_int_equal(n, 0);
+	}
+}
+
+static void test_harmless(void **state)
+{
+	static const char *const good[] = { "LANG", "LANGUAGE", "LC_CTYPE", "TERM", "COLORTERM",
+					    "NO_COLOR", "TZ" };
+	static const char *const bad[] = { "", "LC", "lang", "PATH", "HOME", "LD_LIBRARY_PATH",
+					   "TERMINFO", "AWS_SECRET_ACCESS_KEY", "DISPLAY",
+					   "XDG_RUNTIME_DIR", "SSH_AUTH_SOCK", "LANGX" };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
+		assert_true(trust_env_harmless(good[i]));
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		assert_false(trust_env_harmless(bad[i]));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_untrusted),
+		cmocka_unit_test(test_trusted),
+		cmocka_unit_test(test_harmless),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
