@@ -37,7 +37,7 @@ static bool is_domain(const char *s, size_t n)
 
 static bool is_port(const char *s, size_t n)
 {
-	char digits[6] = { 0 };
+	char digits[6] = {0};
 	uint64_t port = 0;
 
 	if (n == 0 || n >= sizeof(digits))
@@ -90,9 +90,10 @@ static int check_registry(const char *s, const char **ret_path, struct err *err)
 	if (!slash || (!colon && !memchr(s, '.', n) &&
 		       !(n == strlen("localhost") && memcmp(s, "localhost", n) == 0))) {
 		err_set(err, "it names no registry");
-		return err_hint(err, "write host, dir:PATH, tar:PATH, oci:PATH, layer:DIGEST, or an "
-				     "image with its registry, such as "
-				     "registry.example/library/debian:12");
+		return err_hint(err,
+				"write host, dir:PATH, tar:PATH, oci:PATH, layer:DIGEST, or an "
+				"image with its registry, such as "
+				"registry.example/library/debian:12");
 	}
 	if (!is_domain(s, colon ? (size_t)(colon - s) : n))
 		return err_set(err, "'%.*s' is not a registry's name", (int)n, s);

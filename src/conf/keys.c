@@ -9,41 +9,39 @@
 #include "conf/values.h"
 
 /* In the order of the enums of profile.h. */
-static const char *const user_as_names[] = { "self", "root", NULL };
-static const char *const net_mode_names[] = { "slirp", "none", "host", NULL };
-static const char *const net_driver_names[] = { "auto", "slirp4netns", "pasta", NULL };
-static const char *const seccomp_mode_names[] = { "default", "strict", "off", NULL };
+static const char *const user_as_names[] = {"self", "root", NULL};
+static const char *const net_mode_names[] = {"slirp", "none", "host", NULL};
+static const char *const net_driver_names[] = {"auto", "slirp4netns", "pasta", NULL};
+static const char *const seccomp_mode_names[] = {"default", "strict", "off", NULL};
 
-#define FIELD(member, origin)                                       \
-	.offset = offsetof(struct profile_file, member),            \
-	.size = sizeof(((struct profile_file *)NULL)->member),      \
+#define FIELD(member, origin)                                  \
+	.offset = offsetof(struct profile_file, member),       \
+	.size = sizeof(((struct profile_file *)NULL)->member), \
 	.at = offsetof(struct profile_file, origin)
 
 /* Sections and keys in the order in which a profile is printed. */
 const struct key keys[] = {
-	{ "profile", "name", &value_name, FIELD(p.name, p.name.at), .flags = KEY_OWN },
-	{ "profile", "extends", &value_name, FIELD(extends, extends.at), .flags = KEY_OWN },
-	{ "base", "image", &value_image, FIELD(p.base, p.base.at) },
-	{ "user", "as", &value_enum, FIELD(p.user.as, p.user.at), .names = user_as_names },
-	{ "env", "pass", &list_pass, FIELD(p.env, p.env), .flags = KEY_LIST },
-	{ "env", "set.", &list_set, FIELD(p.env, p.env), .flags = KEY_LIST | KEY_PREFIX },
-	{ "mounts", "", &list_mount, FIELD(p.mounts, p.mounts), .flags = KEY_LIST | KEY_ANY },
-	{ "network", "mode", &value_enum, FIELD(p.net.mode, p.net.mode_at),
-	  .names = net_mode_names },
-	{ "network", "driver", &value_enum, FIELD(p.net.driver, p.net.driver_at),
-	  .names = net_driver_names },
-	{ "network", "ports", &list_ports, FIELD(p.net.ports, p.net.ports), .flags = KEY_LIST },
-	{ "limits", "memory", &value_size, FIELD(p.limits.memory, p.limits.memory.at) },
-	{ "limits", "cpus", &value_cpus, FIELD(p.limits.millicpus, p.limits.millicpus.at) },
-	{ "limits", "pids", &value_count, FIELD(p.limits.pids, p.limits.pids.at) },
-	{ "limits", "best-effort", &value_bool,
-	  FIELD(p.limits.best_effort, p.limits.best_effort.at) },
-	{ "security", "seccomp", &value_enum, FIELD(p.security.seccomp, p.security.seccomp_at),
-	  .names = seccomp_mode_names },
-	{ "security", "nested", &value_bool, FIELD(p.security.nested, p.security.nested.at) },
-	{ "build", "run", &list_run, FIELD(p.build_run, p.build_run),
-	  .flags = KEY_LIST | KEY_UNCUT },
-	{ "sandbox", "linger", &value_duration, FIELD(p.sandbox.linger_ms, p.sandbox.linger_at) },
+	{"profile", "name", &value_name, FIELD(p.name, p.name.at), .flags = KEY_OWN},
+	{"profile", "extends", &value_name, FIELD(extends, extends.at), .flags = KEY_OWN},
+	{"base", "image", &value_image, FIELD(p.base, p.base.at)},
+	{"user", "as", &value_enum, FIELD(p.user.as, p.user.at), .names = user_as_names},
+	{"env", "pass", &list_pass, FIELD(p.env, p.env), .flags = KEY_LIST},
+	{"env", "set.", &list_set, FIELD(p.env, p.env), .flags = KEY_LIST | KEY_PREFIX},
+	{"mounts", "", &list_mount, FIELD(p.mounts, p.mounts), .flags = KEY_LIST | KEY_ANY},
+	{"network", "mode", &value_enum, FIELD(p.net.mode, p.net.mode_at), .names = net_mode_names},
+	{"network", "driver", &value_enum, FIELD(p.net.driver, p.net.driver_at),
+	 .names = net_driver_names},
+	{"network", "ports", &list_ports, FIELD(p.net.ports, p.net.ports), .flags = KEY_LIST},
+	{"limits", "memory", &value_size, FIELD(p.limits.memory, p.limits.memory.at)},
+	{"limits", "cpus", &value_cpus, FIELD(p.limits.millicpus, p.limits.millicpus.at)},
+	{"limits", "pids", &value_count, FIELD(p.limits.pids, p.limits.pids.at)},
+	{"limits", "best-effort", &value_bool,
+	 FIELD(p.limits.best_effort, p.limits.best_effort.at)},
+	{"security", "seccomp", &value_enum, FIELD(p.security.seccomp, p.security.seccomp_at),
+	 .names = seccomp_mode_names},
+	{"security", "nested", &value_bool, FIELD(p.security.nested, p.security.nested.at)},
+	{"build", "run", &list_run, FIELD(p.build_run, p.build_run), .flags = KEY_LIST | KEY_UNCUT},
+	{"sandbox", "linger", &value_duration, FIELD(p.sandbox.linger_ms, p.sandbox.linger_at)},
 };
 
 #define N_KEYS (sizeof(keys) / sizeof(keys[0]))
@@ -91,7 +89,7 @@ static const char *joined(const char *const *names, struct buf *ret)
 
 int keys_section(const char *name, unsigned *ret_index, struct err *err)
 {
-	_cleanup_buf_ struct buf all = { 0 };
+	_cleanup_buf_ struct buf all = {0};
 	const char *names[N_KEYS + 1];
 	const char *near;
 	unsigned n = 0;
@@ -116,7 +114,7 @@ int keys_section(const char *name, unsigned *ret_index, struct err *err)
 /* The key is of no use here: is it right in another section, or misspelt? */
 static int suggest(const char *section, const char *key, struct err *err)
 {
-	_cleanup_buf_ struct buf all = { 0 };
+	_cleanup_buf_ struct buf all = {0};
 	const char *names[N_KEYS + 1];
 	const char *near;
 

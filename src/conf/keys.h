@@ -44,11 +44,11 @@ struct value_type {
 };
 
 enum key_flags {
-	KEY_LIST = 1 << 0,     /* may be given again; in a list of struct profile */
-	KEY_PREFIX = 1 << 1,   /* `key` is the start of the name: set. */
-	KEY_ANY = 1 << 2,      /* every name is a key of this section: mounts */
-	KEY_OWN = 1 << 3,      /* of this file alone, not inherited */
-	KEY_UNCUT = 1 << 4,    /* a comment behind the value is more likely a mistake */
+	KEY_LIST = 1 << 0,   /* may be given again; in a list of struct profile */
+	KEY_PREFIX = 1 << 1, /* `key` is the start of the name: set. */
+	KEY_ANY = 1 << 2,    /* every name is a key of this section: mounts */
+	KEY_OWN = 1 << 3,    /* of this file alone, not inherited */
+	KEY_UNCUT = 1 << 4,  /* a comment behind the value is more likely a mistake */
 };
 
 struct key {

@@ -18,8 +18,9 @@
  */
 #include "conf/lines.h"
 
-#include <ini.h>
 #include <string.h>
+
+#include <ini.h>
 
 #include "base/err.h"
 #include "base/mem.h"
@@ -29,8 +30,8 @@
 
 /* Stand for bytes that inih must not see in a key; no checked line holds them. */
 #define HIDDEN_EQUALS '\x01'
-#define HIDDEN_COLON  '\x02'
-#define HIDDEN_SEMI   '\x03'
+#define HIDDEN_COLON '\x02'
+#define HIDDEN_SEMI '\x03'
 
 struct reader {
 	struct arena *a;
@@ -40,11 +41,11 @@ struct reader {
 	size_t pos; /* of the next line in the text */
 	int line;
 	bool failed;
-	const char *rest;  /* the pieces of this line that inih has not had yet, or NULL */
-	bool started;      /* inih has had the first piece */
-	bool keyed;        /* the handler has had the first piece */
+	const char *rest; /* the pieces of this line that inih has not had yet, or NULL */
+	bool started;     /* inih has had the first piece */
+	bool keyed;       /* the handler has had the first piece */
 	bool commented;
-	const char *key;   /* of the line whose pieces come */
+	const char *key; /* of the line whose pieces come */
 	struct buf value;
 };
 
@@ -234,7 +235,7 @@ static const char *plain_key(struct arena *a, const char *name)
 	for (; *in && !(quoted && *in == '"'); in++) {
 		if (quoted && *in == '\\' && (in[1] == '"' || in[1] == '\\'))
 			in++;
-		*out++ = *in == HIDDEN_EQUALS ? '='
+		*out++ = *in == HIDDEN_EQUALS  ? '='
 			 : *in == HIDDEN_COLON ? ':'
 			 : *in == HIDDEN_SEMI  ? ';'
 					       : *in;
@@ -246,7 +247,7 @@ static const char *plain_key(struct arena *a, const char *name)
 static int take_piece(void *user, const char *section, const char *name, const char *value)
 {
 	struct reader *r = user;
-	struct entry e = { .section = section, .line = r->line, .commented = r->commented };
+	struct entry e = {.section = section, .line = r->line, .commented = r->commented};
 
 	if (r->failed)
 		return 0;
@@ -268,8 +269,8 @@ static int take_piece(void *user, const char *section, const char *name, const c
 int lines_read(struct arena *a, const struct profile_source *src, const struct lines_handler *h,
 	       struct err *err)
 {
-	__attribute__((cleanup(reader_done))) struct reader r = { .a = a, .src = src, .h = h };
-	struct err own = { 0 };
+	__attribute__((cleanup(reader_done))) struct reader r = {.a = a, .src = src, .h = h};
+	struct err own = {0};
 	int bad;
 
 	r.err = err ? err : &own;

@@ -45,14 +45,15 @@ static bool is_env_name(const char *s)
 {
 	static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_";
 
-	return *s && strchr(letters, *s) && s[strspn(s, "abcdefghijklmnopqrstuvwxyz"
-							"ABCDEFGHIJKLMNOPQRSTUVWXYZ_0123456789")] == '\0';
+	return *s && strchr(letters, *s) &&
+	       s[strspn(s, "abcdefghijklmnopqrstuvwxyz"
+			   "ABCDEFGHIJKLMNOPQRSTUVWXYZ_0123456789")] == '\0';
 }
 
 static int add_env(const struct value_in *in, const char *name, const char *value, struct err *err)
 {
 	struct profile *p = &in->file->p;
-	struct env_value v = { name, value, in->at };
+	struct env_value v = {name, value, in->at};
 
 	if (!is_env_name(name)) {
 		err_set(err, "'%s' is not a variable's name", name);
@@ -92,7 +93,7 @@ static int parse_set(const struct value_in *in, void *field, struct err *err)
 static int check_target(const char *written, const char *clean, struct err *err)
 {
 	/* What sbx makes itself: DESIGN.md §5.5 and the helpers' folder. */
-	static const char *const own[] = { "/proc", "/dev", "/sys", "/run/sbx" };
+	static const char *const own[] = {"/proc", "/dev", "/sys", "/run/sbx"};
 
 	if (str_eq(clean, "/")) {
 		err_set(err, "the whole root cannot be covered");
@@ -121,8 +122,8 @@ static bool has_dotdot(const char *path)
 }
 
 /* "/a", "/a:ro", "/a:rw".  A ':' in the last part of the path needs the mode behind it. */
-static int split_mode(struct arena *a, const char *value, const char **ret_inside, bool *ret_writable,
-		      struct err *err)
+static int split_mode(struct arena *a, const char *value, const char **ret_inside,
+		      bool *ret_writable, struct err *err)
 {
 	const char *colon = strrchr(value, ':');
 
@@ -145,7 +146,8 @@ static int check_host(const char *host, struct err *err)
 		return err_set(err, "there is no path of the host before '='");
 	if (host[0] == '~' && host[1] && host[1] != '/') {
 		err_set(err, "'%s' is another user's home, or a name", host);
-		return err_hint(err, "only ~ and ~/… are expanded; for a file of that name write ./%s",
+		return err_hint(err,
+				"only ~ and ~/… are expanded; for a file of that name write ./%s",
 				host);
 	}
 	return 0;
@@ -154,7 +156,7 @@ static int check_host(const char *host, struct err *err)
 static int parse_mount(const struct value_in *in, void *field, struct err *err)
 {
 	struct profile *p = &in->file->p;
-	struct mount_value v = { .host = in->name, .at = in->at };
+	struct mount_value v = {.host = in->name, .at = in->at};
 	const char *inside = NULL;
 
 	(void)field;
@@ -173,8 +175,9 @@ static int parse_mount(const struct value_in *in, void *field, struct err *err)
 		return -1;
 	for (size_t i = 0; i < p->mounts.n; i++)
 		if (str_eq(p->mounts.v[i].inside, v.inside))
-			return err_set(err, "the path inside, '%s', is given twice (first in line "
-					    "%d)", v.inside, p->mounts.v[i].at.line);
+			return err_set(err,
+				       "the path inside, '%s', is given twice (first in line %d)",
+				       v.inside, p->mounts.v[i].at.line);
 	if (too_many(p->mounts.n, err) < 0)
 		return -1;
 	LIST_PUSH(in->a, &p->mounts, v);
@@ -210,7 +213,8 @@ static int split_address(char *word, char **ret_ports, const char **ret_address,
 	*end = '\0';
 	if (inet_pton(six ? AF_INET6 : AF_INET, address, bytes) != 1) {
 		err_set(err, "'%s' is not an address", address);
-		return err_hint(err, "write a numeric address such as 127.0.0.1:8888 or [::1]:8888");
+		return err_hint(err,
+				"write a numeric address such as 127.0.0.1:8888 or [::1]:8888");
 	}
 	*ret_address = address;
 	*ret_ports = end + (six ? 2 : 1);
@@ -225,7 +229,7 @@ static const char *shown_address(const struct port_value *v)
 /* Two that cannot both be bound. */
 static bool ports_clash(const struct port_value *a, const struct port_value *b)
 {
-	static const char *const any[] = { "0.0.0.0", "::" };
+	static const char *const any[] = {"0.0.0.0", "::"};
 	const char *x = shown_address(a);
 	const char *y = shown_address(b);
 
@@ -240,7 +244,7 @@ static bool ports_clash(const struct port_value *a, const struct port_value *b)
 static int add_port(const struct value_in *in, char *word, struct err *err)
 {
 	struct profile *p = &in->file->p;
-	struct port_value v = { .at = in->at };
+	struct port_value v = {.at = in->at};
 	char *ports = NULL;
 	char *colon;
 
@@ -279,7 +283,7 @@ static int parse_ports(const struct value_in *in, void *field, struct err *err)
 static int parse_run(const struct value_in *in, void *field, struct err *err)
 {
 	struct profile *p = &in->file->p;
-	struct text_value v = { in->value, in->at };
+	struct text_value v = {in->value, in->at};
 
 	(void)field;
 	if (too_many(p->build_run.n, err) < 0)
@@ -288,11 +292,11 @@ static int parse_run(const struct value_in *in, void *field, struct err *err)
 	return 0;
 }
 
-const struct value_type list_pass = { parse_pass, NULL };
-const struct value_type list_set = { parse_set, NULL };
-const struct value_type list_mount = { parse_mount, NULL };
-const struct value_type list_ports = { parse_ports, NULL };
-const struct value_type list_run = { parse_run, NULL };
+const struct value_type list_pass = {parse_pass, NULL};
+const struct value_type list_set = {parse_set, NULL};
+const struct value_type list_mount = {parse_mount, NULL};
+const struct value_type list_ports = {parse_ports, NULL};
+const struct value_type list_run = {parse_run, NULL};
 
 /* --- merge ----------------------------------------------------------------------------- */
 
@@ -314,20 +318,19 @@ static bool same_port(const struct port_value *a, const struct port_value *b)
 
 /* The parent's, less those that the child gives too, then the child's.  Each list has a type of its
  * own, so the loop is a macro. */
-#define MERGE(a, into, child, same)                                         \
-	do {                                                                \
-		size_t kept_ = 0;                                           \
-		for (size_t i_ = 0; i_ < (into)->n; i_++) {                 \
-			size_t j_ = 0;                                      \
-			while (j_ < (child)->n &&                           \
-			       !same(&(into)->v[i_], &(child)->v[j_]))      \
-				j_++;                                       \
-			if (j_ == (child)->n)                               \
-				(into)->v[kept_++] = (into)->v[i_];         \
-		}                                                           \
-		(into)->n = kept_;                                          \
-		for (size_t i_ = 0; i_ < (child)->n; i_++)                  \
-			LIST_PUSH((a), (into), (child)->v[i_]);             \
+#define MERGE(a, into, child, same)                                                       \
+	do {                                                                              \
+		size_t kept_ = 0;                                                         \
+		for (size_t i_ = 0; i_ < (into)->n; i_++) {                               \
+			size_t j_ = 0;                                                    \
+			while (j_ < (child)->n && !same(&(into)->v[i_], &(child)->v[j_])) \
+				j_++;                                                     \
+			if (j_ == (child)->n)                                             \
+				(into)->v[kept_++] = (into)->v[i_];                       \
+		}                                                                         \
+		(into)->n = kept_;                                                        \
+		for (size_t i_ = 0; i_ < (child)->n; i_++)                                \
+			LIST_PUSH((a), (into), (child)->v[i_]);                           \
 	} while (0)
 
 void lists_merge(struct arena *a, struct profile *into, const struct profile *child)

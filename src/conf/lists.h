@@ -8,9 +8,9 @@
 #define SBX_CONF_LISTS_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "conf/keys.h"
-#include <stddef.h>
 
 struct arena;
 struct profile;
@@ -30,11 +30,11 @@ void lists_merge(struct arena *a, struct profile *into, const struct profile *ch
 /* Grow the vector of a LIST_OF to hold one more; the new vector. */
 void *list_grow(struct arena *a, const void *v, size_t *cap, size_t item_size);
 
-#define LIST_PUSH(a, list, item)                                                               \
-	do {                                                                                   \
-		if ((list)->n == (list)->cap)                                                  \
+#define LIST_PUSH(a, list, item)                                                                 \
+	do {                                                                                     \
+		if ((list)->n == (list)->cap)                                                    \
 			(list)->v = list_grow((a), (list)->v, &(list)->cap, sizeof(*(list)->v)); \
-		(list)->v[(list)->n++] = (item);                                               \
+		(list)->v[(list)->n++] = (item);                                                 \
 	} while (0)
 
 #endif

@@ -51,8 +51,10 @@ static void print_line(struct printer *p, const struct key *key, const struct bu
 	}
 	buf_add(p->out, line->p, line->len);
 	if (!above) {
-		buf_printf(p->out, "%*s ; ", (int)(INLINE_WIDTH / 2 - (line->len < INLINE_WIDTH / 2 ?
-			   line->len : INLINE_WIDTH / 2)), "");
+		size_t column = INLINE_WIDTH / 2;
+
+		buf_printf(p->out, "%*s ; ", line->len < column ? (int)(column - line->len) : 0,
+			   "");
 		add_origin(at, p->out);
 	}
 	buf_adds(p->out, "\n");
@@ -85,7 +87,7 @@ static void print_env(struct printer *p, const struct key *key, const struct pro
 {
 	for (size_t i = 0; i < profile->env.n; i++) {
 		const struct env_value *v = &profile->env.v[i];
-		_cleanup_buf_ struct buf line = { 0 };
+		_cleanup_buf_ struct buf line = {0};
 
 		if (v->value)
 			buf_printf(&line, "set.%s = %s", v->name, v->value);
@@ -99,7 +101,7 @@ static void print_mounts(struct printer *p, const struct key *key, const struct 
 {
 	for (size_t i = 0; i < profile->mounts.n; i++) {
 		const struct mount_value *v = &profile->mounts.v[i];
-		_cleanup_buf_ struct buf line = { 0 };
+		_cleanup_buf_ struct buf line = {0};
 
 		add_host(v->host, &line);
 		buf_printf(&line, " = %s:%s", v->inside, v->writable ? "rw" : "ro");
@@ -111,7 +113,7 @@ static void print_ports(struct printer *p, const struct key *key, const struct p
 {
 	for (size_t i = 0; i < profile->net.ports.n; i++) {
 		const struct port_value *v = &profile->net.ports.v[i];
-		_cleanup_buf_ struct buf line = { 0 };
+		_cleanup_buf_ struct buf line = {0};
 
 		buf_adds(&line, "ports = ");
 		if (v->address)
@@ -126,7 +128,7 @@ static void print_ports(struct printer *p, const struct key *key, const struct p
 static void print_run(struct printer *p, const struct key *key, const struct profile *profile)
 {
 	for (size_t i = 0; i < profile->build_run.n; i++) {
-		_cleanup_buf_ struct buf line = { 0 };
+		_cleanup_buf_ struct buf line = {0};
 
 		buf_printf(&line, "%s = %s", key->key, profile->build_run.v[i].s);
 		print_line(p, key, &line, &profile->build_run.v[i].at);
@@ -138,7 +140,7 @@ static void print_scalar(struct printer *p, const struct key *key, const struct 
 {
 	const char *base = (const char *)profile;
 	const struct origin *at = (const struct origin *)(const void *)(base + key->at);
-	_cleanup_buf_ struct buf line = { 0 };
+	_cleanup_buf_ struct buf line = {0};
 
 	buf_printf(&line, "%s = ", key->key);
 	key->type->print(key, base + key->offset, &line);
@@ -164,18 +166,19 @@ void profile_print(const struct profile *profile, struct buf *ret)
 		void (*print)(struct printer *p, const struct key *key,
 			      const struct profile *profile);
 	} lists[] = {
-		{ "env", "pass", print_env }, /* with set.NAME, in their order */
-		{ "mounts", "", print_mounts },
-		{ "network", "ports", print_ports },
-		{ "build", "run", print_run },
+		{"env", "pass", print_env}, /* with set.NAME, in their order */
+		{"mounts", "", print_mounts},
+		{"network", "ports", print_ports},
+		{"build", "run", print_run},
 	};
-	struct printer p = { .out = ret };
+	struct printer p = {.out = ret};
 
 	for (size_t i = 0; i < n_keys; i++) {
 		const struct key *key = &keys[i];
 
 		for (size_t j = 0; j < sizeof(lists) / sizeof(lists[0]); j++)
-			if (str_eq(lists[j].section, key->section) && str_eq(lists[j].key, key->key))
+			if (str_eq(lists[j].section, key->section) &&
+			    str_eq(lists[j].key, key->key))
 				lists[j].print(&p, key, profile);
 		if (!(key->flags & KEY_LIST) && key->at < sizeof(*profile) &&
 		    has_value(key, profile))

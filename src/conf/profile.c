@@ -69,7 +69,7 @@ static int parse_entry(const struct reading *r, const struct entry *e, struct er
 		.file = r->file,
 		.name = e->key,
 		.value = e->value,
-		.at = { r->src->file, e->line, r->src->trusted },
+		.at = {r->src->file, e->line, r->src->trusted},
 	};
 	struct origin *at;
 
@@ -82,9 +82,11 @@ static int parse_entry(const struct reading *r, const struct entry *e, struct er
 	if (!*e->value)
 		return err_set(err, "the key '%s' has no value", e->key);
 	if (e->commented && (in.key->flags & KEY_UNCUT)) {
-		err_set(err, "' ;' begins a comment, so '%s' would be cut to '%s'", e->key, e->value);
-		return err_hint(err, "write ';' without a blank before it, '&&', or the comment on a "
-				     "line of its own");
+		err_set(err, "' ;' begins a comment, so '%s' would be cut to '%s'", e->key,
+			e->value);
+		return err_hint(err,
+				"write ';' without a blank before it, '&&', or the comment on a "
+				"line of its own");
 	}
 	if (in.key->type->parse(&in, (char *)r->file + in.key->offset, err) < 0)
 		return err_prefix(err, "bad value '%s' of '%s'", e->value, e->key);
@@ -104,8 +106,8 @@ static int on_entry(void *ctx, const struct entry *e, struct err *err)
 
 static int read_link(struct arena *a, struct link *link, struct err *err)
 {
-	struct reading r = { .a = a, .src = &link->src, .file = &link->file };
-	struct lines_handler h = { .section = on_section, .entry = on_entry, .ctx = &r };
+	struct reading r = {.a = a, .src = &link->src, .file = &link->file};
+	struct lines_handler h = {.section = on_section, .entry = on_entry, .ctx = &r};
 
 	return lines_read(a, &link->src, &h, err);
 }
@@ -129,7 +131,7 @@ static const char *link_name(const struct link *link)
 /* "a -> b -> a", from the i-th link on. */
 static int fail_loop(const struct chain *c, size_t i, struct err *err)
 {
-	_cleanup_buf_ struct buf names = { 0 };
+	_cleanup_buf_ struct buf names = {0};
 	const struct link *last = c->links[c->n - 1];
 	const char *again = link_name(c->links[i]);
 
@@ -144,14 +146,14 @@ static int extend(struct chain *c, profile_find_fn find, void *ctx, struct err *
 {
 	const struct link *last = c->links[c->n - 1];
 	const struct text_value *want = &last->file.extends;
-	struct profile_source src = { 0 };
+	struct profile_source src = {0};
 
 	for (size_t i = 0; i < c->n; i++)
 		if (str_eq(c->links[i]->name, want->s))
 			return fail_loop(c, i, err);
 	if (c->n == MAX_DEPTH)
-		return err_set(err, "%s:%d: 'extends' is more than %d profiles deep",
-			       want->at.file, want->at.line, MAX_DEPTH);
+		return err_set(err, "%s:%d: 'extends' is more than %d profiles deep", want->at.file,
+			       want->at.line, MAX_DEPTH);
 	if (!find)
 		return err_set(err, "%s:%d: 'extends' cannot be used here", want->at.file,
 			       want->at.line);
@@ -186,7 +188,7 @@ static void merge(struct arena *a, struct profile_file *into, const struct profi
 static struct profile *merge_chain(const struct chain *c)
 {
 	struct profile_file *all = ARENA_NEW(c->a, struct profile_file);
-	_cleanup_buf_ struct buf text = { 0 };
+	_cleanup_buf_ struct buf text = {0};
 
 	profile_defaults(c->a, &all->p);
 	for (size_t i = c->n; i > 0; i--)
@@ -194,7 +196,7 @@ static struct profile *merge_chain(const struct chain *c)
 	all->p.name = c->links[0]->file.p.name;
 	for (size_t i = 0; i < c->n; i++) {
 		const struct link *link = c->links[i];
-		struct text_value file = { .s = link->src.file };
+		struct text_value file = {.s = link->src.file};
 
 		if (i > 0)
 			file.at = c->links[i - 1]->file.extends.at;
@@ -212,7 +214,7 @@ static struct profile *merge_chain(const struct chain *c)
 int profile_parse(struct arena *a, const struct profile_source *top, profile_find_fn find,
 		  void *ctx, const struct profile **ret, struct err *err)
 {
-	struct chain c = { .a = a, .links = { new_link(a, top, NULL) }, .n = 1 };
+	struct chain c = {.a = a, .links = {new_link(a, top, NULL)}, .n = 1};
 
 	for (;;) {
 		struct link *last = c.links[c.n - 1];

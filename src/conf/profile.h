@@ -76,25 +76,27 @@ struct env_value {
 	struct origin at;
 };
 
-#define LIST_OF(type)        \
-	struct {             \
-		type *v;     \
-		size_t n;    \
-		size_t cap;  \
+#define LIST_OF(type)       \
+	struct {            \
+		type *v;    \
+		size_t n;   \
+		size_t cap; \
 	}
 
 struct profile {
 	struct text_value name; /* NULL: the caller's default (the folder's name) */
 	struct {
 		enum base_kind kind;
-		const char *ref; /* behind dir: tar: oci: layer:, or the registry reference; NULL for host */
+		/* Behind dir: tar: oci: layer:, or the registry reference; NULL for host. */
+		const char *ref;
 		struct origin at;
 	} base;
 	struct {
 		enum user_as as;
 		struct origin at;
 	} user;
-	LIST_OF(struct env_value) env; /* set.X and pass, in the order written; a later one of a name wins */
+	/* set.X and pass, in the order written; a later one of a name wins */
+	LIST_OF(struct env_value) env;
 	LIST_OF(struct mount_value) mounts;
 	struct {
 		enum net_mode mode;

@@ -18,7 +18,7 @@ struct asking {
 
 static void ask(struct asking *t, const char *what, const struct origin *at)
 {
-	struct trust_request r = { what, *at };
+	struct trust_request r = {what, *at};
 
 	LIST_PUSH(t->a, &t->list, r);
 }
@@ -27,8 +27,10 @@ bool trust_env_harmless(const char *name)
 {
 	/* They tell of the terminal, the language and the time, not of the user. */
 	static const char *const names[] = {
-		"CLICOLOR", "CLICOLOR_FORCE", "COLORTERM", "COLUMNS", "FORCE_COLOR", "LANG",
-		"LANGUAGE", "LINES", "NO_COLOR", "SOURCE_DATE_EPOCH", "TERM", "TZ",
+		"CLICOLOR",          "CLICOLOR_FORCE", "COLORTERM",
+		"COLUMNS",           "FORCE_COLOR",    "LANG",
+		"LANGUAGE",          "LINES",          "NO_COLOR",
+		"SOURCE_DATE_EPOCH", "TERM",           "TZ",
 	};
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
@@ -49,8 +51,8 @@ static void ask_base(struct asking *t, const struct profile *p)
 {
 	const char *path;
 
-	if (p->base.at.trusted || (p->base.kind != BASE_DIR && p->base.kind != BASE_TAR &&
-				   p->base.kind != BASE_OCI))
+	if (p->base.at.trusted ||
+	    (p->base.kind != BASE_DIR && p->base.kind != BASE_TAR && p->base.kind != BASE_OCI))
 		return;
 	path = host_path(t, p->base.ref);
 	if (!path_is_under(path, t->project))
@@ -61,7 +63,7 @@ static void ask_base(struct asking *t, const struct profile *p)
  * writable way to them. */
 static bool opens_policy(const struct asking *t, const char *path)
 {
-	static const char *const own[] = { "sbx.ini", "sbx.lock", ".sbx" };
+	static const char *const own[] = {"sbx.ini", "sbx.lock", ".sbx"};
 
 	for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++) {
 		const char *policy = path_join(t->a, t->project, own[i]);
@@ -78,11 +80,13 @@ static void ask_mounts(struct asking *t, const struct profile *p)
 		const struct mount_value *v = &p->mounts.v[i];
 		const char *path = host_path(t, v->host);
 
-		if (v->at.trusted || (path_is_under(path, t->project) &&
-				      !(v->writable && opens_policy(t, path))))
+		if (v->at.trusted ||
+		    (path_is_under(path, t->project) && !(v->writable && opens_policy(t, path))))
 			continue;
-		ask(t, arena_printf(t->a, "mount '%s' at '%s', %s", path, v->inside,
-				    v->writable ? "read-write" : "read-only"), &v->at);
+		ask(t,
+		    arena_printf(t->a, "mount '%s' at '%s', %s", path, v->inside,
+				 v->writable ? "read-write" : "read-only"),
+		    &v->at);
 	}
 }
 
@@ -106,8 +110,10 @@ static void ask_network(struct asking *t, const struct profile *p)
 		const struct port_value *v = &p->net.ports.v[i];
 
 		if (!v->at.trusted && !is_loopback(v->address))
-			ask(t, arena_printf(t->a, "port %u on the address %s, for others to reach",
-					    v->host, v->address), &v->at);
+			ask(t,
+			    arena_printf(t->a, "port %u on the address %s, for others to reach",
+					 v->host, v->address),
+			    &v->at);
 	}
 }
 
@@ -125,14 +131,15 @@ static void ask_env(struct asking *t, const struct profile *p)
 		const struct env_value *v = &p->env.v[i];
 
 		if (!v->value && !v->at.trusted && !trust_env_harmless(v->name))
-			ask(t, arena_printf(t->a, "the variable '%s' from outside", v->name), &v->at);
+			ask(t, arena_printf(t->a, "the variable '%s' from outside", v->name),
+			    &v->at);
 	}
 }
 
-void trust_requests(struct arena *a, const struct profile *p, const char *project,
-		    const char *home, struct trust_request **ret, size_t *ret_n)
+void trust_requests(struct arena *a, const struct profile *p, const char *project, const char *home,
+		    struct trust_request **ret, size_t *ret_n)
 {
-	struct asking t = { .a = a, .project = path_clean(a, project), .home = home };
+	struct asking t = {.a = a, .project = path_clean(a, project), .home = home};
 
 	ask_base(&t, p);
 	ask_mounts(&t, p);

@@ -22,8 +22,8 @@ struct trust_request {
  * address that is not loopback, a passed variable beyond the harmless list.
  * Mount paths are expanded with `home` and taken relative to `project`. All in `a`.
  */
-void trust_requests(struct arena *a, const struct profile *p, const char *project,
-		    const char *home, struct trust_request **ret, size_t *ret_n);
+void trust_requests(struct arena *a, const struct profile *p, const char *project, const char *home,
+		    struct trust_request **ret, size_t *ret_n);
 
 /* True for LANG, LC_*, TERM, COLORTERM, NO_COLOR, TZ … : what may be passed unasked. */
 bool trust_env_harmless(const char *name);

@@ -30,8 +30,10 @@ static int parse_name(const struct value_in *in, void *field, struct err *err)
 	struct text_value *v = field;
 
 	if (!value_is_name(in->value))
-		return err_set(err, "it must be of letters, digits, '.', '_' and '-', begin with a "
-				    "letter or digit, and have at most %d bytes", MAX_NAME);
+		return err_set(err,
+			       "it must be of letters, digits, '.', '_' and '-', begin with a "
+			       "letter or digit, and have at most %d bytes",
+			       MAX_NAME);
 	v->s = in->value;
 	return 0;
 }
@@ -46,7 +48,7 @@ static void print_text(const struct key *key, const void *field, struct buf *ret
 
 static int parse_enum(const struct value_in *in, void *field, struct err *err)
 {
-	_cleanup_buf_ struct buf all = { 0 };
+	_cleanup_buf_ struct buf all = {0};
 	const char *const *names = in->key->names;
 	const char *near = str_nearest(in->value, names);
 
@@ -69,7 +71,7 @@ static void print_enum(const struct key *key, const void *field, struct buf *ret
 static int parse_bool(const struct value_in *in, void *field, struct err *err)
 {
 	/* Every second one is true. */
-	static const char *const names[] = { "no", "yes", "false", "true", "off", "on", NULL };
+	static const char *const names[] = {"no", "yes", "false", "true", "off", "on", NULL};
 	struct bool_value *v = field;
 	const char *near = str_nearest(in->value, names);
 
@@ -194,10 +196,10 @@ static const struct {
 	const char *prefix;
 	enum base_kind kind;
 } image_forms[] = {
-	{ "dir:", BASE_DIR },
-	{ "tar:", BASE_TAR },
-	{ "oci:", BASE_OCI },
-	{ "layer:", BASE_LAYER },
+	{"dir:", BASE_DIR},
+	{"tar:", BASE_TAR},
+	{"oci:", BASE_OCI},
+	{"layer:", BASE_LAYER},
 };
 #define N_FORMS (sizeof(image_forms) / sizeof(image_forms[0]))
 
@@ -219,7 +221,7 @@ static int parse_image_ref(enum base_kind kind, const char *ref, const char **re
 
 static int parse_image(const struct value_in *in, void *field, struct err *err)
 {
-	static const char *const near_host[] = { "host", NULL };
+	static const char *const near_host[] = {"host", NULL};
 	__typeof__(in->file->p.base) *v = field;
 
 	if (str_eq(in->value, "host")) {
@@ -237,8 +239,8 @@ static int parse_image(const struct value_in *in, void *field, struct err *err)
 			return 0;
 		}
 	if (image_check_reference(in->value, err) < 0)
-		return str_nearest(in->value, near_host) ?
-			       err_hint(err, "did you mean 'host'?") : -1;
+		return str_nearest(in->value, near_host) ? err_hint(err, "did you mean 'host'?")
+							 : -1;
 	v->kind = BASE_REGISTRY;
 	v->ref = in->value;
 	return 0;
@@ -258,11 +260,11 @@ static void print_image(const struct key *key, const void *field, struct buf *re
 		buf_adds(ret, v->ref);
 }
 
-const struct value_type value_name = { parse_name, print_text };
-const struct value_type value_image = { parse_image, print_image };
-const struct value_type value_enum = { parse_enum, print_enum };
-const struct value_type value_bool = { parse_bool, print_bool };
-const struct value_type value_size = { parse_size, print_size };
-const struct value_type value_cpus = { parse_cpus, print_cpus };
-const struct value_type value_count = { parse_count, print_count };
-const struct value_type value_duration = { parse_duration, print_duration };
+const struct value_type value_name = {parse_name, print_text};
+const struct value_type value_image = {parse_image, print_image};
+const struct value_type value_enum = {parse_enum, print_enum};
+const struct value_type value_bool = {parse_bool, print_bool};
+const struct value_type value_size = {parse_size, print_size};
+const struct value_type value_cpus = {parse_cpus, print_cpus};
+const struct value_type value_count = {parse_count, print_count};
+const struct value_type value_duration = {parse_duration, print_duration};
