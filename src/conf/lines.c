@@ -211,7 +211,11 @@ static char *hand_over(char *str, int num, void *stream)
 	if (n > room)
 		n = cut_at(r->rest, room);
 	if (n == 0 || (!r->started && r->rest[0] != '[' && !memchr(r->rest, '=', n))) {
-		fail(r, n ? "the key is too long" : "there are too many blanks in a row", NULL);
+		/* No cut behind the '=', though there was room for a blank and a word: only blanks there. */
+		bool blanks = r->started || memchr(r->rest, '=', room - 3);
+
+		fail(r, blanks ? "there are too many blanks in a row" : "the key is too long",
+		     NULL);
 		return NULL;
 	}
 	r->started = true;

@@ -19,50 +19,50 @@ struct ask_case {
 };
 
 static const struct ask_case cases[] = {
-	{ "", { NULL } },
+	{"", {NULL}},
 	/* Nothing of this is more than the project has anyway. */
-	{ "[profile]\nname = x\n[user]\nas = root\n[base]\nimage = dir:./root\n"
-	  "[env]\npass = LANG LC_ALL TERM NO_COLOR TZ\nset.SECRET = 1\n"
-	  "[mounts]\n./data = /data:rw\nsub/../data2 = /d2\n/home/me/proj/x = /x:rw\n. = /copy\n"
-	  "[network]\nmode = none\nports = 80 127.0.0.2:81 [::1]:82\n"
-	  "[security]\nseccomp = strict\nnested = no\n[build]\nrun = make\n",
-	  { NULL } },
-	{ "[mounts]\n~ = /h\n~/data = /d:rw\n/etc = /e\n../other = /o\na/../../up = /u\n"
-	  "/home/me/projector = /p\n",
-	  { "mount '/home/me' at '/h', read-only:2", "mount '/home/me/data' at '/d', read-write:3",
-	    "mount '/etc' at '/e', read-only:4", "mount '/home/me/other' at '/o', read-only:5",
-	    "mount '/home/me/up' at '/u', read-only:6",
-	    "mount '/home/me/projector' at '/p', read-only:7", NULL } },
+	{"[profile]\nname = x\n[user]\nas = root\n[base]\nimage = dir:./root\n"
+	 "[env]\npass = LANG LC_ALL TERM NO_COLOR TZ\nset.SECRET = 1\n"
+	 "[mounts]\n./data = /data:rw\nsub/../data2 = /d2\n/home/me/proj/x = /x:rw\n. = /copy\n"
+	 "[network]\nmode = none\nports = 80 127.0.0.2:81 [::1]:82\n"
+	 "[security]\nseccomp = strict\nnested = no\n[build]\nrun = make\n",
+	 {NULL}},
+	{"[mounts]\n~ = /h\n~/data = /d:rw\n/etc = /e\n../other = /o\na/../../up = /u\n"
+	 "/home/me/projector = /p\n",
+	 {"mount '/home/me' at '/h', read-only:2", "mount '/home/me/data' at '/d', read-write:3",
+	  "mount '/etc' at '/e', read-only:4", "mount '/home/me/other' at '/o', read-only:5",
+	  "mount '/home/me/up' at '/u', read-only:6",
+	  "mount '/home/me/projector' at '/p', read-only:7", NULL}},
 	/* A second way to the policy, writable. */
-	{ "[mounts]\n. = /a:rw\n./sbx.ini = /b:rw\n.sbx/x = /c:rw\nsbx.lock = /d:rw\n.sbx = /e\n",
-	  { "mount '/home/me/proj' at '/a', read-write:2",
-	    "mount '/home/me/proj/sbx.ini' at '/b', read-write:3",
-	    "mount '/home/me/proj/.sbx/x' at '/c', read-write:4",
-	    "mount '/home/me/proj/sbx.lock' at '/d', read-write:5", NULL } },
-	{ "[network]\nmode = host\n", { "the network of the host: mode = host:2", NULL } },
-	{ "[network]\nports = 0.0.0.0:80 192.0.2.1:81 [::]:82 128.0.0.1:83\n",
-	  { "port 80 on the address 0.0.0.0, for others to reach:2",
-	    "port 81 on the address 192.0.2.1, for others to reach:2",
-	    "port 82 on the address ::, for others to reach:2",
-	    "port 83 on the address 128.0.0.1, for others to reach:2", NULL } },
-	{ "[security]\nseccomp = off\nnested = yes\n",
-	  { "no filter of system calls: seccomp = off:2",
-	    "user namespaces of its own: nested = yes:3", NULL } },
-	{ "[env]\npass = LANG SSH_AUTH_SOCK\npass = LD_PRELOAD\n",
-	  { "the variable 'SSH_AUTH_SOCK' from outside:2", "the variable 'LD_PRELOAD' from outside:3",
-	    NULL } },
-	{ "[base]\nimage = dir:/\n", { "'/' as the root:2", NULL } },
-	{ "[base]\nimage = tar:~/x.tar\n", { "'/home/me/x.tar' as the root:2", NULL } },
-	{ "[base]\nimage = oci:../img\n", { "'/home/me/img' as the root:2", NULL } },
-	{ "[base]\nimage = registry.example/a\n", { NULL } },
+	{"[mounts]\n. = /a:rw\n./sbx.ini = /b:rw\n.sbx/x = /c:rw\nsbx.lock = /d:rw\n.sbx = /e\n",
+	 {"mount '/home/me/proj' at '/a', read-write:2",
+	  "mount '/home/me/proj/sbx.ini' at '/b', read-write:3",
+	  "mount '/home/me/proj/.sbx/x' at '/c', read-write:4",
+	  "mount '/home/me/proj/sbx.lock' at '/d', read-write:5", NULL}},
+	{"[network]\nmode = host\n", {"the network of the host: mode = host:2", NULL}},
+	{"[network]\nports = 0.0.0.0:80 192.0.2.1:81 [::]:82 128.0.0.1:83\n",
+	 {"port 80 on the address 0.0.0.0, for others to reach:2",
+	  "port 81 on the address 192.0.2.1, for others to reach:2",
+	  "port 82 on the address ::, for others to reach:2",
+	  "port 83 on the address 128.0.0.1, for others to reach:2", NULL}},
+	{"[security]\nseccomp = off\nnested = yes\n",
+	 {"no filter of system calls: seccomp = off:2",
+	  "user namespaces of its own: nested = yes:3", NULL}},
+	{"[env]\npass = LANG SSH_AUTH_SOCK\npass = LD_PRELOAD\n",
+	 {"the variable 'SSH_AUTH_SOCK' from outside:2", "the variable 'LD_PRELOAD' from outside:3",
+	  NULL}},
+	{"[base]\nimage = dir:/\n", {"'/' as the root:2", NULL}},
+	{"[base]\nimage = tar:~/x.tar\n", {"'/home/me/x.tar' as the root:2", NULL}},
+	{"[base]\nimage = oci:../img\n", {"'/home/me/img' as the root:2", NULL}},
+	{"[base]\nimage = registry.example/a\n", {NULL}},
 };
 
 static void requests(struct arena *a, const char *text, bool trusted, struct trust_request **ret,
 		     size_t *ret_n)
 {
-	struct profile_source src = { "sbx.ini", text, strlen(text), trusted };
+	struct profile_source src = {"sbx.ini", text, strlen(text), trusted};
 	const struct profile *p = NULL;
-	struct err err = { 0 };
+	struct err err = {0};
 
 	if (profile_parse(a, &src, NULL, NULL, &p, &err) < 0)
 		fail_msg("%s", err.msg);
@@ -103,11 +103,20 @@ static void test_trusted(void **state)
 
 static void test_harmless(void **state)
 {
-	static const char *const good[] = { "LANG", "LANGUAGE", "LC_CTYPE", "TERM", "COLORTERM",
-					    "NO_COLOR", "TZ" };
-	static const char *const bad[] = { "", "LC", "lang", "PATH", "HOME", "LD_LIBRARY_PATH",
-					   "TERMINFO", "AWS_SECRET_ACCESS_KEY", "DISPLAY",
-					   "XDG_RUNTIME_DIR", "SSH_AUTH_SOCK", "LANGX" };
+	static const char *const good[] = {"LANG",      "LANGUAGE", "LC_CTYPE", "TERM",
+					   "COLORTERM", "NO_COLOR", "TZ"};
+	static const char *const bad[] = {"",
+					  "LC",
+					  "lang",
+					  "PATH",
+					  "HOME",
+					  "LD_LIBRARY_PATH",
+					  "TERMINFO",
+					  "AWS_SECRET_ACCESS_KEY",
+					  "DISPLAY",
+					  "XDG_RUNTIME_DIR",
+					  "SSH_AUTH_SOCK",
+					  "LANGX"};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
