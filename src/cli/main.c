@@ -203,13 +203,12 @@ int main(int argc, char **argv)
 
 	fill_standard_fds();
 
-	struct arena *a = arena_new();
+	_cleanup_arena_ struct arena *a = arena_new();
 	int status = dispatch(a, (const char *const *)(argc > 0 ? argv + 1 : argv), &err);
 
 	if (status < 0) {
 		log_err(&err);
 		status = exit_status(&err);
 	}
-	arena_free(a);
 	return status;
 }

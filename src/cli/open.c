@@ -67,7 +67,10 @@ int open_project(struct arena *a, const struct where *where, struct workplace *w
 
 int open_env(struct arena *a, bool create, struct workplace *w, struct err *err)
 {
-	if (env_open(a, &w->store, w->project, w->env_name, create, &w->env, err) == 0)
+	int r = create ? env_open_or_make(a, &w->store, w->project, w->env_name, &w->env, err)
+		       : env_open(a, &w->store, w->project, w->env_name, &w->env, err);
+
+	if (r == 0)
 		return 0;
 	if (!create && err->errnum == ENOENT) {
 		err_set(err, "there is no environment '%s' of '%s' yet", w->env_name, w->project);
@@ -180,8 +183,11 @@ int open_plan(struct arena *a, const struct workplace *w, const struct plan **re
 	return plan_make(a, w->profile, &facts, &env, ret, err);
 }
 
-/* A connection to the sandbox, which is started where it does not run. */
-static int connect_or_start(struct arena *a, struct workplace *w, const struct plan **plan,
+/*
+ * A connection to the sandbox, which is started where it does not run: by *ret_plan, which is made
+ * where it is NULL.
+ */
+static int connect_or_start(struct arena *a, struct workplace *w, const struct plan **ret_plan,
 			    int *ret_sock, struct err *err)
 {
 	if (client_connect(&w->env, ret_sock, err) == 0)
@@ -189,13 +195,13 @@ static int connect_or_start(struct arena *a, struct workplace *w, const struct p
 	if (err->errnum != ENOENT)
 		return -1;
 	/* Only now: a command in a running sandbox must not wait for what only starting one needs. */
-	if (!*plan && open_plan(a, w, plan, err) < 0)
+	if (!*ret_plan && open_plan(a, w, ret_plan, err) < 0)
 		return -1;
-	if (client_start(*plan, &w->env, ret_sock, err) < 0)
+	if (client_start(*ret_plan, &w->env, ret_sock, err) < 0)
 		return -1;
 	/* After the start: an environment that never ran is not bound to an id map. */
 	if (w->env.rung < 0)
-		return env_set_rung(&w->store, &w->env, (int)(*plan)->rung, err);
+		return env_set_rung(&w->store, &w->env, (int)(*ret_plan)->rung, err);
 	return 0;
 }
 

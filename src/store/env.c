@@ -283,32 +283,60 @@ static int open_or_make(struct arena *a, const struct store *s, const struct env
 	return open_there(a, s, want->id, ret, err);
 }
 
-int env_open(struct arena *a, const struct store *s, const char *project, const char *name,
-	     bool create, struct env *ret, struct err *err)
+/* What env.json of the environment should say. */
+static int wanted(struct arena *a, const struct store *s, const char *project, const char *name,
+		  struct env *ret, struct err *err)
 {
-	struct env want = {0};
-	struct env got = {0};
+	const char *clean = path_clean(a, project);
 
-	want.project = path_clean(a, project);
-	if (!want.project)
+	if (!clean)
 		return err_set(err, "cannot open the environment of '%s': the path is not absolute",
 			       project);
 	if (check_name(name, err) < 0)
 		return -1;
-	want.name = name;
-	want.rung = -1;
-	want.created = (long long)time(NULL);
-	fill(a, s, env_id(a, want.project, name), &want);
-	if (open_or_make(a, s, &want, create, &got, err) < 0)
+	ret->project = clean;
+	ret->name = name;
+	ret->rung = -1;
+	ret->created = (long long)time(NULL);
+	fill(a, s, env_id(a, clean, name), ret);
+	return 0;
+}
+
+static int open_wanted(struct arena *a, const struct store *s, const struct env *want, bool create,
+		       struct env *ret, struct err *err)
+{
+	struct env got = {0};
+
+	if (open_or_make(a, s, want, create, &got, err) < 0)
 		return -1;
-	if (!str_eq(got.project, want.project) || !str_eq(got.name, want.name)) {
+	if (!str_eq(got.project, want->project) || !str_eq(got.name, want->name)) {
 		err_set(err, "cannot use the environment '%s' for '%s': it belongs to '%s'",
-			got.dir, want.project, got.project);
+			got.dir, want->project, got.project);
 		env_done(&got);
 		return err_hint(err, "its env.json was changed; move the folder away");
 	}
 	*ret = got;
 	return 0;
+}
+
+int env_open(struct arena *a, const struct store *s, const char *project, const char *name,
+	     struct env *ret, struct err *err)
+{
+	struct env want = {0};
+
+	if (wanted(a, s, project, name, &want, err) < 0)
+		return -1;
+	return open_wanted(a, s, &want, false, ret, err);
+}
+
+int env_open_or_make(struct arena *a, const struct store *s, const char *project, const char *name,
+		     struct env *ret, struct err *err)
+{
+	struct env want = {0};
+
+	if (wanted(a, s, project, name, &want, err) < 0)
+		return -1;
+	return open_wanted(a, s, &want, true, ret, err);
 }
 
 int env_open_id(struct arena *a, const struct store *s, const char *id, struct env *ret,

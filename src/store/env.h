@@ -43,10 +43,14 @@ struct env {
 	long long created;   /* seconds since the epoch */
 };
 
-/* Open the environment `name` of `project`; with `create` make it where missing
- * (whole or not at all: made in tmp/ and renamed).  Not there: errnum ENOENT. */
+/* Open the environment `name` of `project`.  Not there: errnum ENOENT. */
 int env_open(struct arena *a, const struct store *s, const char *project, const char *name,
-	     bool create, struct env *ret, struct err *err);
+	     struct env *ret, struct err *err);
+
+/* The same, but make it where missing: whole or not at all, in tmp/ and renamed. */
+int env_open_or_make(struct arena *a, const struct store *s, const char *project, const char *name,
+		     struct env *ret, struct err *err);
+
 int env_open_id(struct arena *a, const struct store *s, const char *id, struct env *ret,
 		struct err *err);
 void env_done(struct env *e); /* closes the fd */

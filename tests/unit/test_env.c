@@ -21,7 +21,7 @@ static struct env make(const struct world *w, const struct store *s, const char 
 	struct env e = {0};
 	struct err err = {0};
 
-	assert_int_equal(env_open(w->a, s, project, name, true, &e, &err), 0);
+	assert_int_equal(env_open_or_make(w->a, s, project, name, &e, &err), 0);
 	return e;
 }
 
@@ -77,7 +77,7 @@ static void makes_and_opens(void **state)
 	assert_int_equal(st.st_mode & 07777U, 0700);
 	assert_int_equal(fstatat(e.fd, "work", &st, 0), 0);
 	assert_int_equal(fstatat(e.fd, "run", &st, 0), 0);
-	assert_int_equal(env_open(w->a, &s, project, "default", false, &again, &err), 0);
+	assert_int_equal(env_open(w->a, &s, project, "default", &again, &err), 0);
 	assert_string_equal(again.id, e.id);
 	assert_string_equal(again.project, project);
 	env_done(&again);
@@ -97,7 +97,7 @@ static void says_what_is_not_there(void **state)
 	struct env e = {0};
 	struct err err = {0};
 
-	assert_int_equal(env_open(w->a, &s, "/p", "default", false, &e, &err), -1);
+	assert_int_equal(env_open(w->a, &s, "/p", "default", &e, &err), -1);
 	assert_int_equal(err.errnum, ENOENT);
 	assert_string_equal(err.msg, "no environment 'default' of '/p': No such file or directory");
 	assert_string_equal(err.hint, "'sbx enter' or 'sbx run' makes it");
@@ -121,7 +121,7 @@ static void refuses_bad_names(void **state)
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 		struct err err = {0};
 
-		assert_int_equal(env_open(w->a, &s, "/p", names[i], true, &e, &err), -1);
+		assert_int_equal(env_open_or_make(w->a, &s, "/p", names[i], &e, &err), -1);
 		assert_int_equal(err.kind, ERR_USAGE);
 		assert_non_null(strstr(err.msg, "as the name of an environment"));
 		assert_string_equal(err.hint, "use at most 64 letters, digits, '.', '_' and '-', a "
@@ -144,7 +144,7 @@ static void refuses_a_relative_project(void **state)
 	struct env e = {0};
 	struct err err = {0};
 
-	assert_int_equal(env_open(w->a, &s, "p", "default", true, &e, &err), -1);
+	assert_int_equal(env_open_or_make(w->a, &s, "p", "default", &e, &err), -1);
 	assert_string_equal(err.msg,
 			    "cannot open the environment of 'p': the path is not absolute");
 	store_done(&s);
@@ -179,18 +179,18 @@ static void refuses_damage(void **state)
 	world_write(w, file,
 		    "{\"version\": 1, \"project\": \"/p\", \"name\": \"default\", "
 		    "\"rung\": 0}");
-	assert_int_equal(env_open(w->a, &s, "/p", "default", true, &e, &err), -1);
+	assert_int_equal(env_open_or_make(w->a, &s, "/p", "default", &e, &err), -1);
 	assert_non_null(strstr(err.msg, "env.json': a value is missing or wrong"));
 	assert_non_null(strstr(err.hint, "the environment is damaged; move '"));
 	world_write(w, file,
 		    "{\"version\": 1, \"project\": \"/q\", \"name\": \"default\", "
 		    "\"rung\": 0, \"created\": 1}");
-	assert_int_equal(env_open(w->a, &s, "/p", "default", true, &e, &err), -1);
+	assert_int_equal(env_open_or_make(w->a, &s, "/p", "default", &e, &err), -1);
 	assert_non_null(strstr(err.msg, "for '/p': it belongs to '/q'"));
 	assert_string_equal(err.hint, "its env.json was changed; move the folder away");
 	/* Without its env.json it is damaged too, not absent. */
 	assert_int_equal(unlink(world_path(w, file)), 0);
-	assert_int_equal(env_open(w->a, &s, "/p", "default", true, &e, &err), -1);
+	assert_int_equal(env_open_or_make(w->a, &s, "/p", "default", &e, &err), -1);
 	assert_non_null(strstr(err.msg, "env.json"));
 	assert_int_equal(err.errnum, EBADMSG);
 	store_done(&s);
@@ -233,7 +233,7 @@ static void retires_out_of_sight(void **state)
 	assert_int_equal(env_retire(w->a, &s, &e, &tmp, &err), 0);
 	assert_true(str_starts(tmp, world_path(w, "data/sbx/tmp/")));
 	assert_int_equal(access(arena_printf(w->a, "%s/env.json", tmp), F_OK), 0);
-	assert_int_equal(env_open(w->a, &s, "/p", "default", false, &again, &err), -1);
+	assert_int_equal(env_open(w->a, &s, "/p", "default", &again, &err), -1);
 	assert_int_equal(err.errnum, ENOENT);
 	/* A second removal of the same: it says so. */
 	assert_int_equal(env_retire(w->a, &s, &e, &tmp, &err), -1);
@@ -259,7 +259,7 @@ static void make_at_once(const struct world *w, const struct store *s, const cha
 
 			(void)close(go[1]);
 			(void)!read(go[0], &c, 1);
-			_exit(env_open(w->a, s, project, "default", true, &e, NULL) < 0);
+			_exit(env_open_or_make(w->a, s, project, "default", &e, NULL) < 0);
 		}
 	}
 	(void)close(go[0]);
@@ -299,7 +299,7 @@ static int full_disk(void *arg)
 	(void)setenv("XDG_DATA_HOME", world_path(w, "home"), 1);
 	if (store_open(w->a, &s, &err) < 0)
 		return 3;
-	if (env_open(w->a, &s, "/p", "default", true, &e, &err) == 0)
+	if (env_open_or_make(w->a, &s, "/p", "default", &e, &err) == 0)
 		return 4;
 	if (!strstr(err.msg, "cannot make the environment '") ||
 	    !strstr(err.msg, "No space left on device") || !strstr(err.hint, "free some space"))
@@ -330,7 +330,7 @@ static int read_only(void *arg)
 	/* What is there can still be looked at. */
 	if (store_open(w->a, &s, &err) < 0)
 		return 5;
-	if (env_open(w->a, &s, "/p", "default", true, &e, &err) == 0)
+	if (env_open_or_make(w->a, &s, "/p", "default", &e, &err) == 0)
 		return 6;
 	return strstr(err.msg, "Read-only file system") &&
 			       strstr(err.hint, "make the folder writable for you")
