@@ -1,0 +1,71 @@
+#!/usr/bin/python3
+"""Check the manual against the program: check.py SBX PAGES-FOLDER KEYS.C
+
+sbx.1 has the synopsis of each command as its table gives it, and describes each of its options;
+sbx.ini.5 has each key of the key table.  The program itself is asked for the former.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+
+SKIP = 77
+
+
+def page(path):
+    """The page as text, one paragraph a line."""
+    text = subprocess.run(["mandoc", "-Tutf8", "-Owidth=500", path], check=True,
+                          stdout=subprocess.PIPE, encoding="utf-8").stdout
+    return [line.strip() for line in re.sub(r".\x08", "", text).splitlines()]
+
+
+def helped(sbx, *command):
+    """What --help says: the synopsis, the lines of options, the names of commands."""
+    text = subprocess.run([sbx, *command, "--help"], check=True, stdout=subprocess.PIPE,
+                          encoding="utf-8").stdout
+    usage = re.match(r"usage: (.*)\n", text).group(1)
+    options = [" ".join(m.split()) for m in re.findall(r"^ +((?:-\w, )?--[\w-]+(?: [A-Z]+)?)(?:  |$)", text, re.M)]
+    return usage, options, re.findall(r"^  ([a-z]+) ", text, re.M)
+
+
+def find_faults(sbx, folder, keys):
+    lines = page(os.path.join(folder, "sbx.1"))
+    synopsis = lines[lines.index("SYNOPSIS"):lines.index("DESCRIPTION")]
+    usage, options, commands = helped(sbx)
+    wanted = [(usage, options)] + [helped(sbx, name)[:2] for name in commands]
+    for usage, options in wanted:
+        if usage not in synopsis:
+            yield f"sbx.1: the synopsis lacks the line: {usage}"
+        for option in options:
+            if not any(line == option or line.startswith(option + " ") for line in lines):
+                yield f"sbx.1: does not describe the option: {option}"
+    for line in synopsis[1:]:
+        if line and line not in [usage for usage, _ in wanted]:
+            yield f"sbx.1: the synopsis has a line that the program has not: {line}"
+
+    lines = page(os.path.join(folder, "sbx.ini.5"))
+    with open(keys, encoding="utf-8") as f:
+        rows = re.findall(r'\{\s*"(\w+)",\s*"([^"]*)",\s*&', f.read())
+    if not rows:
+        yield f"{keys}: no row of the key table found"
+    for section, key in rows:
+        key = re.escape(key) + r"[A-Z]+" if key.endswith(".") else re.escape(key) or "HOST-PATH"
+        if f"[{section}]" not in lines or \
+                not any(re.match(key + " = ", line) for line in lines[lines.index(f"[{section}]"):]):
+            yield f"sbx.ini.5: does not describe [{section}] {key}"
+
+
+def main():
+    if shutil.which("mandoc") is None:
+        print("skipped: mandoc is not installed")
+        return SKIP
+    faults = list(find_faults(*sys.argv[1:]))
+    for fault in faults:
+        print(fault)
+    return 1 if faults else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
