@@ -30,6 +30,15 @@ def helped(sbx, *command):
     return usage, options, re.findall(r"^  ([a-z]+) ", text, re.M)
 
 
+def lines_of(section, lines):
+    """The lines below the heading of a section of the profile."""
+    if f"[{section}]" not in lines:
+        return []
+    lines = lines[lines.index(f"[{section}]") + 1:]
+    ends = [n for n, line in enumerate(lines) if re.match(r"\[\w+\]$|[A-Z]+$", line)]
+    return lines[:ends[0]]
+
+
 def find_faults(sbx, folder, keys):
     lines = page(os.path.join(folder, "sbx.1"))
     synopsis = lines[lines.index("SYNOPSIS"):lines.index("DESCRIPTION")]
@@ -52,8 +61,7 @@ def find_faults(sbx, folder, keys):
         yield f"{keys}: no row of the key table found"
     for section, key in rows:
         key = re.escape(key) + r"[A-Z]+" if key.endswith(".") else re.escape(key) or "HOST-PATH"
-        if f"[{section}]" not in lines or \
-                not any(re.match(key + " = ", line) for line in lines[lines.index(f"[{section}]"):]):
+        if not any(re.match(key + " = ", line) for line in lines_of(section, lines)):
             yield f"sbx.ini.5: does not describe [{section}] {key}"
 
 
