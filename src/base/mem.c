@@ -106,8 +106,10 @@ char *arena_strdup(struct arena *a, const char *s)
 	return s ? arena_strndup(a, s, strlen(s)) : NULL;
 }
 
-__attribute__((format(printf, 2, 0))) static char *arena_vprintf(struct arena *a, const char *fmt,
-								 va_list ap)
+static char *arena_vprintf(struct arena *a, const char *fmt, va_list ap)
+	__attribute__((format(printf, 2, 0), nonnull(2)));
+
+static char *arena_vprintf(struct arena *a, const char *fmt, va_list ap)
 {
 	va_list again;
 	char *p;

@@ -21,7 +21,8 @@ void arena_cleanup(struct arena **a);
 void *arena_alloc(struct arena *a, size_t size);
 char *arena_strdup(struct arena *a, const char *s); /* NULL gives NULL */
 char *arena_strndup(struct arena *a, const char *s, size_t n);
-char *arena_printf(struct arena *a, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+char *arena_printf(struct arena *a, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3), nonnull(2)));
 #define ARENA_NEW(a, type) ((type *)arena_alloc((a), sizeof(type)))
 
 /* A growing list of strings inside an arena; `v` always ends with NULL. */
@@ -32,7 +33,7 @@ struct strv {
 };
 void strv_push(struct arena *a, struct strv *list, const char *s); /* copies s */
 void strv_pushf(struct arena *a, struct strv *list, const char *fmt, ...)
-	__attribute__((format(printf, 3, 4)));
+	__attribute__((format(printf, 3, 4), nonnull(3)));
 int strv_contains(const struct strv *list, const char *s); /* 1 or 0 */
 
 /* malloc(3) and friends that do not fail; the caller frees. */

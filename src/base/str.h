@@ -18,7 +18,8 @@ void buf_done(struct buf *b); /* frees and zeroes */
 #define _cleanup_buf_ __attribute__((cleanup(buf_done)))
 void buf_add(struct buf *b, const void *p, size_t n);
 void buf_adds(struct buf *b, const char *s);
-void buf_printf(struct buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void buf_printf(struct buf *b, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3), nonnull(2)));
 
 /*
  * Add `s` so that a terminal shows it harmlessly: control bytes, DEL, invalid
