@@ -197,7 +197,7 @@ static int connect_or_start(struct arena *a, struct workplace *w, const struct p
 	/* Only now: a command in a running sandbox must not wait for what only starting one needs. */
 	if (!*ret_plan && open_plan(a, w, ret_plan, err) < 0)
 		return -1;
-	if (client_start(*ret_plan, &w->env, ret_sock, err) < 0)
+	if (client_start(*ret_plan, &w->env, w->digest, ret_sock, err) < 0)
 		return -1;
 	/* After the start: an environment that never ran is not bound to an id map. */
 	if (w->env.rung < 0)

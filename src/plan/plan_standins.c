@@ -213,6 +213,7 @@ void plan_standins(struct making *m)
 
 	add_own(&list, STANDIN_DIR, "/dev", 0755, NULL);
 	add_own(&list, STANDIN_DIR, "/proc", 0755, NULL);
+	add_own(&list, STANDIN_DIR, "/root", 0700, NULL);
 	add_own(&list, STANDIN_DIR, "/run", 0755, NULL);
 	add_own(&list, STANDIN_DIR, "/sys", 0755, NULL);
 	add_own(&list, STANDIN_DIR, "/tmp", 01777, NULL);

@@ -25,14 +25,21 @@ int client_connect(const struct env *env, int *ret_sock, struct err *err);
  * processes at once: one starts it, the others join.  Waits for one that is
  * just ending.
  */
-int client_start(const struct plan *plan, const struct env *env, int *ret_sock, struct err *err);
+int client_start(const struct plan *plan, const struct env *env, const char *profile_digest,
+		 int *ret_sock, struct err *err);
+
+/* Exactly these, instead of the one that the profile says: for `sudo -u`. */
+struct client_ids {
+	uint32_t uid, gid;
+};
 
 struct client_request {
 	const char *const *argv; /* NULL: the user's login shell */
 	const char *const *env;  /* NAME=value, over the plan's environment */
 	const char *cwd;         /* inside; falls back to the project where it is not there */
 	bool as_root;
-	const char *profile_digest; /* to tell whether the sandbox runs an older profile */
+	const struct client_ids *ids; /* NULL as a rule; comes before as_root */
+	const char *profile_digest;   /* to tell whether the sandbox runs an older profile */
 };
 
 /*
@@ -46,10 +53,10 @@ int client_run(int sock, const struct client_request *request, int *ret_status, 
 /* errnum EAGAIN: the sandbox went away before it took the request: start it again. */
 
 struct client_info {
-	pid_t guard_pid;        /* outside */
+	pid_t guard_pid; /* outside */
 	uint64_t uptime_ms;
-	uint32_t commands;      /* running now, this query not counted */
-	uint32_t processes;     /* in its pid namespace */
+	uint32_t commands;  /* running now, this query not counted */
+	uint32_t processes; /* in its pid namespace */
 	char profile_digest[65];
 };
 int client_info(int sock, struct client_info *ret, struct err *err);

@@ -1,5 +1,14 @@
 /*
  * launch — bring a sandbox up, as its plan says.
+ *
+ *     client       forks the guard, twice over, so that it is nobody's child
+ *     guard        in the host's namespaces: makes the supervisor in U, maps U
+ *     supervisor   in U: builds the root, starts fuse-overlayfs, pid 1 and slirp4netns
+ *     pid 1        in namespaces of U's: mounts the rest, changes to the new root, goes into V
+ *
+ * The lock of the environment is held by each of them; it is free when all are gone.  Any of
+ * them may die at any time: guard and supervisor clean up after each other, all others die with
+ * the supervisor (PR_SET_PDEATHSIG), and everything inside with pid 1.
  */
 #ifndef SBX_RUN_LAUNCH_H
 #define SBX_RUN_LAUNCH_H
@@ -7,15 +16,15 @@
 struct env;
 struct err;
 struct plan;
-struct store;
 
 /*
- * Start the sandbox of `env` and return when it takes requests.  The caller holds
- * the start lock (run/client.h does).  On failure nothing is left running or
- * mounted, and `err` says what failed.  The processes that stay (guard,
- * supervisor, pid 1, fuse-overlayfs, slirp4netns) are not children of the caller.
+ * Start the sandbox of `env` and return when it takes requests; *ret_sock is a connection to it,
+ * which counts as a command until it is closed.  The caller holds the start lock (run/client.h
+ * does).  On failure nothing is left running or mounted, and `err` says what failed.  The processes
+ * that stay are not children of the caller.
  */
-int launch(const struct plan *plan, const struct env *env, struct err *err);
+int launch(const struct plan *plan, const struct env *env, const char *profile_digest,
+	   int *ret_sock, struct err *err);
 
 /*
  * Remove a tree (absolute path, inside the store's tmp/) that may hold files of subordinate

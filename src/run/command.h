@@ -1,0 +1,63 @@
+/*
+ * command — one connection of a client: the shim that pid 1 forks for it, and the command.
+ *
+ * The shim is the leader of a session of its own and has the command as a child in a process
+ * group of its own.  So the group is not orphaned, and the kernel lets a Ctrl-Z stop it
+ * (setpgid(2)); and with a terminal, the shim is who moves the foreground.
+ */
+#ifndef SBX_RUN_COMMAND_H
+#define SBX_RUN_COMMAND_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "run/seccomp.h"
+
+struct arena;
+struct err;
+struct plan;
+struct proto_body;
+struct proto_run;
+
+/* What pid 1 knows at the moment of the fork. */
+struct command_context {
+	const struct plan *plan;
+	const struct seccomp_filters *filters;
+	int conn;
+	bool inner; /* it came from inside, by sudo: only PROTO_RUN, and any user */
+	int devpts; /* the sandbox's own, O_PATH */
+	int proc;   /* the sandbox's own, O_PATH */
+	/* Where the one id is 0: a user namespace below V, for root's commands.  -1: V itself has a
+	 * root. */
+	int root_ns;
+	/* for PROTO_INFO */
+	int32_t guard_pid;
+	uint32_t commands;
+	uint64_t started_ms; /* of CLOCK_BOOTTIME */
+	const char *profile_digest;
+};
+
+/* How a shim ends. */
+#define COMMAND_DONE 0
+#define COMMAND_QUERY 7 /* it was no command: the linger clock goes on */
+
+/* The shim: serve the connection to its end.  The value is for _exit(2). */
+int command_serve(const struct command_context *context);
+
+/* CLOCK_BOOTTIME in milliseconds. */
+uint64_t command_now_ms(void);
+
+/* What the child of the shim needs to become the command; for command*.c alone. */
+struct command_exec {
+	const struct command_context *context;
+	const struct proto_run *run;
+	const struct proto_body *body;
+	int stdio[3]; /* borrowed */
+	int terminal; /* the slave of the pty, or -1; borrowed */
+	int report;   /* a failure is told here (err_send); exec closes it; borrowed */
+};
+
+/* In that child.  Does not come back: exec, or a report and the end. */
+_Noreturn void command_exec(struct arena *a, const struct command_exec *c);
+
+#endif

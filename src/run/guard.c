@@ -1,0 +1,117 @@
+#include "run/guard.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/err.h"
+#include "base/proc.h"
+#include "run/sandbox.h"
+#include "run/supervisor.h"
+#include "run/title.h"
+#include "run/userns.h"
+
+/* Nothing of the caller's: not his terminal, not his files, not his signals. */
+static int detach(const struct sandbox *sb)
+{
+	const int keep[] = {sb->env_fd,    sb->run_fd,   sb->lock_fd,
+			    sb->listen_fd, sb->first_fd, sb->report_fd};
+	_cleanup_fd_ int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+	sigset_t all;
+
+	if (null_fd < 0)
+		return -1;
+	for (int fd = 0; fd <= STDERR_FILENO; fd++)
+		if (dup2(null_fd, fd) < 0)
+			return -1;
+	proc_close_fds_except(STDERR_FILENO + 1, keep, sizeof(keep) / sizeof(keep[0]));
+	null_fd = -1;
+	for (int n = 1; n <= SIGRTMAX; n++)
+		(void)signal(n, SIG_DFL);
+	(void)sigfillset(&all);
+	return sigprocmask(SIG_SETMASK, &all, NULL);
+}
+
+static int start_supervisor(const struct sandbox *sb, pid_t *ret_pid, struct err *err)
+{
+	_cleanup_fd_ int mapped_read = -1;
+	_cleanup_fd_ int mapped_write = -1;
+	int ends[2];
+	pid_t pid;
+
+	if (pipe2(ends, O_CLOEXEC) < 0)
+		return err_errno(err, errno, "cannot make a pipe");
+	mapped_read = ends[0];
+	mapped_write = ends[1];
+	if (userns_fork_new(&pid, err) < 0)
+		return -1;
+	if (pid == 0) {
+		cleanup_fd(&mapped_write);
+		supervisor_main(sb, mapped_read);
+	}
+	/* On failure the pipe closes, and the supervisor ends. */
+	if (userns_map_outer(sb->plan, pid, err) < 0)
+		return -1;
+	if (write(mapped_write, "1", 1) != 1)
+		return err_errno(err, errno, "cannot talk to the supervisor");
+	*ret_pid = pid;
+	return 0;
+}
+
+/* Until there is no child any more: the supervisor, and what it left to us when it was killed,
+ * which dies by itself then (PR_SET_PDEATHSIG). */
+static void wait_for_all(int signals, pid_t supervisor)
+{
+	struct pollfd fd = {.fd = signals, .events = POLLIN};
+
+	for (;;) {
+		struct signalfd_siginfo info;
+		pid_t pid;
+		int status;
+
+		while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
+			if (pid == supervisor)
+				supervisor = 0;
+		if (pid < 0 && errno == ECHILD)
+			return;
+		(void)poll(&fd, 1, -1);
+		while (read(signals, &info, sizeof(info)) == (ssize_t)sizeof(info))
+			if (info.ssi_signo == SIGTERM && supervisor > 0)
+				(void)kill(supervisor, SIGTERM);
+	}
+}
+
+_Noreturn void guard_main(struct sandbox *sb)
+{
+	struct err err = {0};
+	sigset_t wanted;
+	pid_t supervisor = 0;
+	int signals;
+
+	sb->guard_pid = getpid();
+	(void)sigemptyset(&wanted);
+	(void)sigaddset(&wanted, SIGCHLD);
+	(void)sigaddset(&wanted, SIGTERM);
+	if (detach(sb) < 0 || prctl(PR_SET_CHILD_SUBREAPER, 1) < 0) {
+		(void)err_errno(&err, errno, "cannot leave the caller's session");
+		err_send(&err, sb->report_fd);
+		_exit(1);
+	}
+	title_set("sbx-guard", "sbx-guard");
+	signals = signalfd(-1, &wanted, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (start_supervisor(sb, &supervisor, &err) < 0)
+		err_send(&err, sb->report_fd);
+	(void)close(sb->report_fd);
+	(void)close(sb->listen_fd);
+	(void)close(sb->first_fd);
+	(void)!chdir("/");
+	wait_for_all(signals, supervisor);
+	(void)unlinkat(sb->run_fd, SANDBOX_SOCKET, 0);
+	_exit(0);
+}

@@ -1,0 +1,368 @@
+#include "run/init.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/err.h"
+#include "base/fs.h"
+#include "base/mem.h"
+#include "base/proc.h"
+#include "run/command.h"
+#include "run/mount.h"
+#include "run/net.h"
+#include "run/privs.h"
+#include "run/sandbox.h"
+#include "run/title.h"
+
+/* Where sudo finds pid 1 (run/sudo.c). */
+#define INNER_SOCKET "/run/sbx/sock"
+#define BACKLOG 128
+
+/* `sbx stop`: what SIGTERM does not end gets SIGHUP (shells), and then it is over. */
+#define HANG_UP_MS 600
+#define STOP_MS 1500
+
+struct init {
+	const struct sandbox *sb;
+	int supervisor;
+	int inner;
+	int signals;
+	struct seccomp_filters filters;
+	struct command_context context; /* but conn, inner and commands */
+	pid_t *shims;
+	size_t n_shims;
+	uint64_t idle_since; /* when the last command ended */
+	uint64_t stop_since; /* 0: not stopping */
+	bool hung_up;
+};
+
+static int say(const struct init *in, enum init_word word)
+{
+	return proc_send(in->supervisor, &word, sizeof(word), NULL, 0);
+}
+
+/* Wait for the supervisor's word.  When it is gone so is everything. */
+static int await(const struct init *in, enum init_word word, struct err *err)
+{
+	enum init_word got = 0;
+	ssize_t n = proc_recv(in->supervisor, &got, sizeof(got), NULL, NULL);
+
+	if (n != (ssize_t)sizeof(got) || got != word)
+		return err_set(err, "the supervisor went away");
+	return 0;
+}
+
+/* In U, with the namespaces that U owns. */
+static int build(const struct init *in, struct err *err)
+{
+	const struct plan *plan = in->sb->plan;
+
+	if (plan->net != NET_HOST)
+		net_prepare();
+	if (sethostname(plan->name, strlen(plan->name)) < 0)
+		return err_errno(err, errno, "cannot set the host name '%s'", plan->name);
+	if (mount_all(plan, err) < 0)
+		return -1;
+	return mount_enter(err);
+}
+
+static int write_self_map(pid_t pid, const char *file, uint32_t outside, struct err *err)
+{
+	char path[64];
+	char line[64];
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/%s", (int)pid, file);
+	(void)snprintf(line, sizeof(line), "0 %u 1", (unsigned)outside);
+	if (fs_write_knob(path, line) < 0)
+		return err_errno(err, errno, "cannot write '%s'", path);
+	return 0;
+}
+
+/*
+ * Where there is one id, and it is the user's: a user namespace below V in which it is 0.  A child
+ * makes it and waits; the fd keeps it when the child is gone.
+ */
+static int make_root_ns(const struct plan *plan, int *ret_fd, struct err *err)
+{
+	_cleanup_fd_ int made_read = -1;
+	_cleanup_fd_ int made_write = -1;
+	int ends[2];
+	char path[64];
+	char byte;
+	pid_t pid;
+	int r = -1;
+	int status;
+
+	if (pipe2(ends, O_CLOEXEC) < 0)
+		return err_errno(err, errno, "cannot make a pipe");
+	made_read = ends[0];
+	made_write = ends[1];
+	pid = fork();
+	if (pid < 0)
+		return err_errno(err, errno, "cannot make the namespace of root");
+	if (pid == 0) {
+		if (unshare(CLONE_NEWUSER) < 0 || write(made_write, "1", 1) != 1)
+			_exit(1);
+		for (;;)
+			(void)pause();
+	}
+	cleanup_fd(&made_write);
+	(void)snprintf(path, sizeof(path), "/proc/%d/ns/user", (int)pid);
+	if (read(made_read, &byte, 1) != 1)
+		(void)err_set(err, "cannot make the namespace of root");
+	else if (write_self_map(pid, "uid_map", plan->self_uid, err) == 0 &&
+		 write_self_map(pid, "gid_map", plan->self_gid, err) == 0)
+		r = open(path, O_RDONLY | O_CLOEXEC);
+	(void)kill(pid, SIGKILL);
+	(void)proc_wait(pid, &status, NULL);
+	if (r < 0)
+		return err_prefix(err, "cannot make root's own user namespace");
+	*ret_fd = r;
+	return 0;
+}
+
+/* Into V, whose map the supervisor writes. */
+static int enter_v(struct init *in, struct err *err)
+{
+	const struct plan *plan = in->sb->plan;
+
+	/* From here on the mounts are locked: they belong to U. */
+	if (unshare(CLONE_NEWUSER | CLONE_NEWNS) < 0)
+		return err_errno(err, errno, "cannot make the inner user namespace");
+	if (say(in, INIT_IN_V) < 0 || await(in, INIT_MAPPED, err) < 0)
+		return err_prefix(err, "cannot go into the inner user namespace");
+	if (plan->rung == RUNG_SINGLE && plan->self_uid != 0 &&
+	    make_root_ns(plan, &in->context.root_ns, err) < 0)
+		return -1;
+	if (plan->rung == RUNG_SUBIDS && (setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0))
+		return err_errno(err, errno, "cannot become root of the sandbox");
+	/* A change of ids clears both.  Not dumpable: nothing inside may look into this memory, or
+	 * into that of a shim or a command before its exec, which are copies of it. */
+	if (prctl(PR_SET_DUMPABLE, 0) < 0 || prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
+		return err_errno(err, errno, "cannot protect pid 1");
+	return privs_bound(err);
+}
+
+static int listen_inside(struct init *in, struct err *err)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX, .sun_path = INNER_SOCKET};
+
+	in->inner = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	if (in->inner < 0 ||
+	    bind(in->inner, (const struct sockaddr *)&address, sizeof(address)) < 0 ||
+	    chmod(INNER_SOCKET, 0666) < 0 || listen(in->inner, BACKLOG) < 0)
+		return err_errno(err, errno, "cannot listen at '%s'", INNER_SOCKET);
+	return 0;
+}
+
+static int start(struct init *in, struct err *err)
+{
+	const struct sandbox *sb = in->sb;
+	const int keep[] = {in->supervisor, sb->listen_fd, sb->first_fd, sb->lock_fd};
+	sigset_t wanted;
+
+	proc_close_fds_except(STDERR_FILENO + 1, keep, sizeof(keep) / sizeof(keep[0]));
+	title_set("sbx-init", "sbx-init");
+	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+	(void)sigemptyset(&wanted);
+	(void)sigaddset(&wanted, SIGCHLD);
+	(void)sigaddset(&wanted, SIGTERM);
+	in->signals = signalfd(-1, &wanted, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (in->signals < 0)
+		return err_errno(err, errno, "cannot wait for signals");
+	if (build(in, err) < 0 || enter_v(in, err) < 0 ||
+	    seccomp_make(sb->plan, &in->filters, err) < 0 || listen_inside(in, err) < 0)
+		return -1;
+	in->context.devpts = open("/dev/pts", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	in->context.proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (in->context.devpts < 0 || in->context.proc < 0)
+		return err_errno(err, errno,
+				 "cannot open the sandbox's own '/dev/pts' and '/proc'");
+	if (say(in, INIT_READY) < 0 || await(in, INIT_GO, err) < 0)
+		return -1;
+	cleanup_fd(&in->supervisor);
+	return 0;
+}
+
+static void serve(struct init *in, int conn, bool inner)
+{
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		struct command_context context = in->context;
+
+		context.conn = conn;
+		context.inner = inner;
+		context.commands = (uint32_t)in->n_shims + 1;
+		_exit(command_serve(&context));
+	}
+	if (pid < 0)
+		return; /* the client sees the end of file, and tries again */
+	in->shims = xrealloc(in->shims, (in->n_shims + 1) * sizeof(*in->shims));
+	in->shims[in->n_shims++] = pid;
+}
+
+/* Only the sandbox's own user may ask from outside. */
+static bool is_own(const struct init *in, int conn)
+{
+	struct ucred peer = {.uid = (uid_t)-1};
+	socklen_t n = sizeof(peer);
+
+	return getsockopt(conn, SOL_SOCKET, SO_PEERCRED, &peer, &n) == 0 &&
+	       peer.uid == in->sb->plan->self_uid;
+}
+
+static void accept_one(struct init *in, int listener, bool inner)
+{
+	_cleanup_fd_ int conn = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+
+	if (conn >= 0 && (inner || is_own(in, conn)))
+		serve(in, conn, inner);
+}
+
+static void forget_shim(struct init *in, pid_t pid, int status)
+{
+	for (size_t i = 0; i < in->n_shims; i++) {
+		if (in->shims[i] != pid)
+			continue;
+		in->shims[i] = in->shims[--in->n_shims];
+		if (!WIFEXITED(status) || WEXITSTATUS(status) != COMMAND_QUERY)
+			in->idle_since = command_now_ms();
+		return;
+	}
+}
+
+/* Reap all that have ended.  False when there is no child at all. */
+static bool reap(struct init *in)
+{
+	int status = 0;
+	pid_t pid;
+
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
+		forget_shim(in, pid, status);
+	return pid == 0;
+}
+
+static void begin_stop(struct init *in)
+{
+	if (in->stop_since)
+		return;
+	in->stop_since = command_now_ms();
+	(void)close(in->sb->listen_fd);
+	cleanup_fd(&in->inner);
+	/* Not to this one, and the shims have it blocked: they tell their clients the statuses. */
+	(void)kill(-1, SIGTERM);
+	(void)kill(-1, SIGCONT);
+}
+
+static void handle_signals(struct init *in)
+{
+	struct signalfd_siginfo info;
+
+	while (read(in->signals, &info, sizeof(info)) == (ssize_t)sizeof(info))
+		if (info.ssi_signo == SIGTERM)
+			begin_stop(in);
+}
+
+/* How long to wait, in milliseconds: until the linger is over or the stop goes on; -1: for ever. */
+static int timeout(const struct init *in)
+{
+	uint64_t linger = in->sb->plan->linger_ms;
+	uint64_t now = command_now_ms();
+	uint64_t end;
+
+	if (in->stop_since)
+		end = in->stop_since + (in->hung_up ? STOP_MS : HANG_UP_MS);
+	else if (in->n_shims > 0 || linger > UINT64_MAX - in->idle_since)
+		return -1;
+	else
+		end = in->idle_since + linger;
+	if (end <= now)
+		return 0;
+	return end - now > 3600000 ? 3600000 : (int)(end - now);
+}
+
+/* What is due by the clock.  True when it is time to end. */
+static bool check_clock(struct init *in)
+{
+	uint64_t now = command_now_ms();
+
+	if (in->stop_since && !in->hung_up && now >= in->stop_since + HANG_UP_MS) {
+		in->hung_up = true;
+		(void)kill(-1, SIGHUP);
+	}
+	if (in->stop_since)
+		return now >= in->stop_since + STOP_MS;
+	return timeout(in) == 0 && in->n_shims == 0;
+}
+
+static void loop(struct init *in)
+{
+	for (;;) {
+		const bool open = in->stop_since == 0;
+		struct pollfd fds[3] = {
+			{.fd = in->signals, .events = POLLIN},
+			{.fd = open ? in->sb->listen_fd : -1, .events = POLLIN},
+			{.fd = in->inner, .events = POLLIN},
+		};
+
+		if (poll(fds, 3, timeout(in)) < 0 && errno != EINTR)
+			return;
+		handle_signals(in);
+		if (!reap(in) && in->stop_since)
+			return;
+		/* What has been asked before the end of the linger is served. */
+		if (fds[1].revents && in->stop_since == 0)
+			accept_one(in, in->sb->listen_fd, false);
+		if (fds[2].revents && in->stop_since == 0)
+			accept_one(in, in->inner, true);
+		if (check_clock(in))
+			return;
+	}
+}
+
+_Noreturn void init_main(const struct sandbox *sb, int supervisor)
+{
+	struct init in = {
+		.sb = sb,
+		.supervisor = supervisor,
+		.inner = -1,
+		.signals = -1,
+		.context = {.plan = sb->plan,
+			    .devpts = -1,
+			    .proc = -1,
+			    .root_ns = -1,
+			    .guard_pid = sb->guard_pid,
+			    .started_ms = command_now_ms(),
+			    .profile_digest = sb->profile_digest},
+	};
+	struct {
+		enum init_word word;
+		struct err err;
+	} failure = {.word = INIT_FAILED};
+
+	in.context.filters = &in.filters;
+	if (start(&in, &failure.err) < 0) {
+		(void)proc_send(in.supervisor, &failure, sizeof(failure), NULL, 0);
+		_exit(1);
+	}
+	in.idle_since = command_now_ms();
+	serve(&in, sb->first_fd, false);
+	(void)close(sb->first_fd);
+	loop(&in);
+	/* The kernel ends everything else with pid 1: pid_namespaces(7). */
+	_exit(0);
+}

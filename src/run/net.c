@@ -1,0 +1,84 @@
+#include "run/net.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <net/if.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/err.h"
+#include "base/fs.h"
+#include "base/log.h"
+#include "plan/plan.h"
+#include "run/service.h"
+
+static void bring_lo_up(void)
+{
+	_cleanup_fd_ int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	struct ifreq request = {.ifr_flags = IFF_UP};
+
+	(void)snprintf(request.ifr_name, sizeof(request.ifr_name), "lo");
+	if (fd < 0 || ioctl(fd, SIOCSIFFLAGS, &request) < 0)
+		log_debug("cannot bring lo up: %s", strerror(errno));
+}
+
+void net_prepare(void)
+{
+	static const char *const knobs[][2] = {
+		{"/proc/sys/net/ipv4/ip_unprivileged_port_start", "0"},
+		/* On one id only that one is mapped, and the kernel refuses the range. */
+		{"/proc/sys/net/ipv4/ping_group_range", "0 65535"},
+	};
+
+	bring_lo_up();
+	for (size_t i = 0; i < sizeof(knobs) / sizeof(knobs[0]); i++)
+		if (fs_write_knob(knobs[i][0], knobs[i][1]) < 0)
+			log_debug("cannot write '%s': %s", knobs[i][0], strerror(errno));
+}
+
+int net_start_slirp(const struct plan *plan, pid_t pid, struct service *ret_slirp,
+		    int *ret_ready_fd, struct err *err)
+{
+	char path[64];
+	char ns[32];
+	char ready[16];
+	int ends[2];
+	_cleanup_fd_ int netns = -1;
+	_cleanup_fd_ int ready_read = -1;
+	_cleanup_fd_ int ready_write = -1;
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/ns/net", (int)pid);
+	netns = open(path, O_RDONLY | O_CLOEXEC);
+	if (netns < 0 || pipe2(ends, O_CLOEXEC) < 0)
+		return err_errno(err, errno, "cannot open the network namespace");
+	ready_read = ends[0];
+	ready_write = ends[1];
+	(void)snprintf(ns, sizeof(ns), "/proc/self/fd/%d", netns);
+	(void)snprintf(ready, sizeof(ready), "%d", ready_write);
+
+	const char *const argv[] = {
+		plan->slirp4netns,
+		"--configure",
+		"--mtu=65520",
+		"--disable-host-loopback",
+		"--enable-sandbox",
+		"--enable-seccomp",
+		"--netns-type=path",
+		"--ready-fd",
+		ready,
+		ns,
+		"tap0",
+		NULL,
+	};
+	const int fds[] = {netns, ready_write};
+	const struct service_how how = {.argv = argv, .fds = fds, .n_fds = 2, .as_root = true};
+
+	if (service_start(&how, ret_slirp, err) < 0)
+		return -1;
+	*ret_ready_fd = TAKE_FD(ready_read);
+	return 0;
+}

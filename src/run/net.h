@@ -1,0 +1,26 @@
+/*
+ * net — the network namespace of a sandbox, and slirp4netns(1), which joins it to the world.
+ */
+#ifndef SBX_RUN_NET_H
+#define SBX_RUN_NET_H
+
+#include <sys/types.h>
+
+struct err;
+struct plan;
+struct service;
+
+/*
+ * In the new network namespace, whose owner U is: lo up; low ports and ping for everybody, since V
+ * has no rights over the namespace.  What an outer container forbids of that is left out.
+ */
+void net_prepare(void);
+
+/*
+ * Start slirp4netns, as U's root, for the namespace of process `pid`.  *ret_ready_fd reads "1" when
+ * the network is up, or the end of file when it will never be.
+ */
+int net_start_slirp(const struct plan *plan, pid_t pid, struct service *ret_slirp,
+		    int *ret_ready_fd, struct err *err);
+
+#endif

@@ -1,0 +1,33 @@
+/*
+ * root — the root filesystem of a sandbox, built by the supervisor in U.
+ *
+ * The building ground is a tmpfs over the environment's run/ folder, in a mount namespace of the
+ * supervisor's own.  In it all names are ours and short, so that no mount option needs escaping:
+ *
+ *     env/       the environment's folder (upper/, work/, home/)
+ *     standin/   the plan's stand-ins, the topmost lower
+ *     host/      the base: what shows of the host's root, or the folder of `image = dir:…`
+ *     root/      the whole, mounted
+ *     empty/ and nothing   an empty folder and an empty file, for masks
+ */
+#ifndef SBX_RUN_ROOT_H
+#define SBX_RUN_ROOT_H
+
+struct err;
+struct plan;
+struct service;
+
+/*
+ * Build it.  The current folder is the environment's, in this mount namespace (unshare(2) moves a
+ * current folder along, but no fd); afterwards it is the building ground.
+ * `lock_fd` is handed to fuse-overlayfs, where that is the driver: ret_fuse is it, running.
+ */
+int root_build(const struct plan *plan, int lock_fd, struct service *ret_fuse, struct err *err);
+
+/* The parts, for root_build alone.  Each works in the building ground. */
+int root_host(const struct plan *plan, struct err *err);     /* host/ */
+int root_standins(const struct plan *plan, struct err *err); /* standin/ */
+int root_fuse(const struct plan *plan, int lock_fd, struct service *ret_fuse,
+	      struct err *err); /* root/ */
+
+#endif

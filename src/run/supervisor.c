@@ -1,0 +1,387 @@
+#include "run/supervisor.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/err.h"
+#include "base/proc.h"
+#include "run/command.h"
+#include "run/init.h"
+#include "run/mnt.h"
+#include "run/net.h"
+#include "run/root.h"
+#include "run/sandbox.h"
+#include "run/service.h"
+#include "run/title.h"
+#include "run/userns.h"
+
+#define BACKLOG 128
+
+/* A start that takes longer than this has failed; slow disks are waited for. */
+#define START_MS 60000
+
+/* fuse-overlayfs ends by itself once its mount is gone; else it is ended. */
+#define UNMOUNT_MS 2000
+
+/* How long a service that broke has to end, when pid 1 has felt it already. */
+#define BROKEN_MS 500
+
+struct supervisor {
+	const struct sandbox *sb;
+	int signals;
+	pid_t init;
+	int init_sock;
+	struct service fuse;
+	struct service slirp;
+	int net_ready_fd;
+	bool init_ready, net_ready;
+	bool up;
+	bool over;
+};
+
+static int say(const struct supervisor *v, enum init_word word, struct err *err)
+{
+	if (proc_send(v->init_sock, &word, sizeof(word), NULL, 0) < 0)
+		return err_errno(err, errno, "cannot talk to pid 1");
+	return 0;
+}
+
+static int fork_init(struct supervisor *v, struct err *err)
+{
+	int flags = CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP;
+	int ends[2];
+
+	if (v->sb->plan->net != NET_HOST)
+		flags |= CLONE_NEWNET;
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
+		return err_errno(err, errno, "cannot make a socket pair");
+	v->init_sock = ends[0];
+	v->init = userns_fork(flags);
+	if (v->init == 0)
+		init_main(v->sb, ends[1]);
+	(void)close(ends[1]);
+	if (v->init < 0) {
+		v->init = 0;
+		return err_errno(err, errno, "cannot make the sandbox's namespaces");
+	}
+	return 0;
+}
+
+static int build(struct supervisor *v, struct err *err)
+{
+	const struct plan *plan = v->sb->plan;
+
+	/* unshare(2) moves the current folder to the new namespace's mounts; fds stay behind. */
+	if (fchdir(v->sb->env_fd) < 0 || unshare(CLONE_NEWNS) < 0)
+		return err_errno(err, errno, "cannot make a mount namespace");
+	if (mnt_make_private(err) < 0 || root_build(plan, v->sb->lock_fd, &v->fuse, err) < 0 ||
+	    fork_init(v, err) < 0)
+		return -1;
+	if (plan->net != NET_SLIRP) {
+		v->net_ready = true;
+		return 0;
+	}
+	return net_start_slirp(plan, v->init, &v->slirp, &v->net_ready_fd, err);
+}
+
+/* Listen, by a path that is never too long for an address. */
+static int open_door(const struct supervisor *v, struct err *err)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	int r;
+
+	(void)snprintf(address.sun_path, sizeof(address.sun_path), "/proc/self/fd/%d/%s",
+		       v->sb->run_fd, SANDBOX_SOCKET);
+	/* One that a power cut left behind; we hold the lock. */
+	(void)unlinkat(v->sb->run_fd, SANDBOX_SOCKET, 0);
+	(void)umask(0077);
+	r = bind(v->sb->listen_fd, (const struct sockaddr *)&address, sizeof(address));
+	if (r < 0 || listen(v->sb->listen_fd, BACKLOG) < 0)
+		return err_errno(err, errno, "cannot listen for commands in '%s/run'",
+				 v->sb->plan->env_dir);
+	return 0;
+}
+
+/* Everything is there: let requests in, and tell the starter by closing the report. */
+static int go(struct supervisor *v, struct err *err)
+{
+	if (open_door(v, err) < 0 || say(v, INIT_GO, err) < 0)
+		return -1;
+	v->up = true;
+	(void)close(v->sb->listen_fd);
+	(void)close(v->sb->first_fd);
+	(void)close(v->sb->report_fd);
+	cleanup_fd(&v->init_sock);
+	return 0;
+}
+
+/* A part has ended.  While starting this is a failure; later it is the end. */
+static int ended(struct supervisor *v, pid_t pid, int status, struct err *err)
+{
+	if (pid == v->init) {
+		v->init = 0;
+		v->over = true;
+		return v->up ? 0 : err_set(err, "cannot start the sandbox: pid 1 ended");
+	}
+	if (pid == v->fuse.pid) {
+		v->fuse.pid = 0;
+		v->over = true;
+		if (v->up)
+			return 0;
+		(void)service_failed(&v->fuse, status, err);
+		return err_prefix(err, "cannot mount the root");
+	}
+	if (pid == v->slirp.pid) {
+		v->slirp.pid = 0;
+		v->over = true;
+		if (v->up)
+			return 0;
+		(void)service_failed(&v->slirp, status, err);
+		return err_prefix(err, "cannot set up the network");
+	}
+	return 0;
+}
+
+static int reap(struct supervisor *v, struct err *err)
+{
+	struct signalfd_siginfo info;
+	int status = 0;
+	int r = 0;
+	pid_t pid;
+
+	while (read(v->signals, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
+		if (info.ssi_signo != SIGTERM)
+			continue;
+		v->over = true;
+		if (!v->up)
+			r = err_set(err, "the start was ended by a signal");
+	}
+	/* The first failure is the cause of the others. */
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+		struct err why = {0};
+
+		if (ended(v, pid, status, &why) < 0 && r == 0) {
+			*err = why;
+			r = -1;
+		}
+	}
+	return r;
+}
+
+/* Wait until one of our children has ended, or `ms` are over. */
+static void await_child(const struct supervisor *v, uint64_t ms)
+{
+	struct pollfd fd = {.fd = v->signals, .events = POLLIN};
+
+	(void)poll(&fd, 1, (int)ms);
+}
+
+/*
+ * Pid 1 failed.  Where that was because the root's server ended under it, the server's own last
+ * words say more.
+ */
+static int init_failed(struct supervisor *v, const struct err *why, struct err *err)
+{
+	const uint64_t end = command_now_ms() + BROKEN_MS;
+	int e = why->errnum;
+
+	if (v->fuse.pid > 0 && (e == ENOTCONN || e == ECONNABORTED || e == EIO)) {
+		for (uint64_t now = command_now_ms(); now < end && v->fuse.pid > 0;
+		     now = command_now_ms()) {
+			int status = 0;
+			pid_t pid = waitpid(v->fuse.pid, &status, WNOHANG);
+
+			if (pid == v->fuse.pid)
+				return ended(v, pid, status, err);
+			await_child(v, 20);
+		}
+	}
+	*err = *why;
+	return -1;
+}
+
+static int hear_init(struct supervisor *v, struct err *err)
+{
+	struct {
+		enum init_word word;
+		struct err err;
+	} msg = {0};
+	ssize_t n = proc_recv(v->init_sock, &msg, sizeof(msg), NULL, NULL);
+
+	if (n <= 0) {
+		/* Its end is told by waitpid(2). */
+		cleanup_fd(&v->init_sock);
+		return 0;
+	}
+	switch (msg.word) {
+	case INIT_IN_V:
+		if (userns_map_inner(v->sb->plan, v->init, err) < 0)
+			return -1;
+		return say(v, INIT_MAPPED, err);
+	case INIT_READY:
+		v->init_ready = true;
+		return 0;
+	case INIT_FAILED:
+		if (n != (ssize_t)sizeof(msg))
+			return err_set(err, "cannot start the sandbox: pid 1 failed");
+		return init_failed(v, &msg.err, err);
+	case INIT_MAPPED:
+	case INIT_GO:
+		break;
+	}
+	return err_set(err, "cannot start the sandbox: pid 1 said what it cannot say");
+}
+
+static void hear_net(struct supervisor *v)
+{
+	char byte;
+
+	/* The end of file instead: it is about to end, and says why. */
+	if (read(v->net_ready_fd, &byte, 1) == 1)
+		v->net_ready = true;
+	cleanup_fd(&v->net_ready_fd);
+}
+
+/* One round: wait for anything, and do what is to be done. */
+static int turn(struct supervisor *v, int timeout, struct err *err)
+{
+	struct pollfd fds[5] = {
+		{.fd = v->signals, .events = POLLIN},      {.fd = v->init_sock, .events = POLLIN},
+		{.fd = v->net_ready_fd, .events = POLLIN}, {.fd = v->fuse.err_fd, .events = POLLIN},
+		{.fd = v->slirp.err_fd, .events = POLLIN},
+	};
+	int n = poll(fds, 5, timeout);
+
+	if (n < 0 && errno != EINTR)
+		return err_errno(err, errno, "cannot wait for the sandbox");
+	if (n == 0)
+		return err_set(err, "cannot start the sandbox: it took more than %d s",
+			       START_MS / 1000);
+	service_listen(&v->fuse);
+	service_listen(&v->slirp);
+	if (fds[1].revents && hear_init(v, err) < 0)
+		return -1;
+	if (fds[2].revents)
+		hear_net(v);
+	if (fds[0].revents && reap(v, err) < 0)
+		return -1;
+	if (!v->up && !v->over && v->init_ready && v->net_ready)
+		return go(v, err);
+	return 0;
+}
+
+static void end_process(pid_t pid)
+{
+	int status;
+
+	/* Our own child, not waited for: the number is still its. */
+	if (pid <= 0)
+		return;
+	(void)kill(pid, SIGKILL);
+	(void)proc_wait(pid, &status, NULL);
+}
+
+/* fuse-overlayfs may still have to write: it ends when the last mount is gone. */
+static void end_fuse(struct supervisor *v)
+{
+	const uint64_t end = command_now_ms() + UNMOUNT_MS;
+	uint64_t now;
+
+	(void)umount2("root", MNT_DETACH);
+	while (v->fuse.pid > 0 && (now = command_now_ms()) < end) {
+		struct signalfd_siginfo info;
+		int status = 0;
+
+		if (waitpid(v->fuse.pid, &status, WNOHANG) == v->fuse.pid) {
+			v->fuse.pid = 0;
+			return;
+		}
+		await_child(v, end - now);
+		(void)!read(v->signals, &info, sizeof(info));
+		service_listen(&v->fuse);
+	}
+	end_process(v->fuse.pid);
+}
+
+static void tear_down(struct supervisor *v)
+{
+	/* With pid 1 goes all that runs inside: pid_namespaces(7). */
+	end_process(v->init);
+	end_process(v->slirp.pid);
+	end_fuse(v);
+	(void)unlinkat(v->sb->run_fd, SANDBOX_SOCKET, 0);
+}
+
+static int run(struct supervisor *v, struct err *err)
+{
+	const uint64_t end = command_now_ms() + START_MS;
+
+	if (build(v, err) < 0)
+		return -1;
+	while (!v->over) {
+		const uint64_t now = command_now_ms();
+		int left = now < end ? (int)(end - now) : 0;
+
+		if (turn(v, v->up ? -1 : left, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static bool wait_mapped(int mapped)
+{
+	char byte;
+	ssize_t n;
+
+	do
+		n = read(mapped, &byte, 1);
+	while (n < 0 && errno == EINTR);
+	return n == 1;
+}
+
+_Noreturn void supervisor_main(const struct sandbox *sb, int mapped)
+{
+	struct supervisor v = {
+		.sb = sb,
+		.init_sock = -1,
+		.net_ready_fd = -1,
+		.fuse = SERVICE_NONE,
+		.slirp = SERVICE_NONE,
+	};
+	struct err err = {0};
+	sigset_t wanted;
+
+	if (!wait_mapped(mapped))
+		_exit(1);
+	title_set("sbx-super", "sbx-supervisor");
+	(void)sigemptyset(&wanted);
+	(void)sigaddset(&wanted, SIGCHLD);
+	(void)sigaddset(&wanted, SIGTERM);
+	v.signals = signalfd(-1, &wanted, SFD_CLOEXEC | SFD_NONBLOCK);
+	/* When the guard dies, an orderly end; where it is dead already, the same. */
+	(void)prctl(PR_SET_PDEATHSIG, SIGTERM);
+	if (getppid() != sb->guard_pid)
+		_exit(1);
+	if (v.signals < 0)
+		(void)err_errno(&err, errno, "cannot wait for signals");
+	else
+		(void)run(&v, &err);
+	tear_down(&v);
+	if (!v.up)
+		err_send(&err, sb->report_fd);
+	_exit(0);
+}
