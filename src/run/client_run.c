@@ -105,13 +105,6 @@ static void signals_restore(struct signals *s)
 	s->set = false;
 }
 
-/* The terminal first: out of the background, that takes an ignored SIGTTOU. */
-static void run_done(struct run *r)
-{
-	terminal_done(&r->terminal);
-	signals_restore(&r->signals);
-}
-
 /* What cannot be sent is for nobody: the end of file follows. */
 static void tell(const struct run *r, enum proto_type type, struct proto_msg *msg)
 {
@@ -411,13 +404,15 @@ int client_run(int sock, const struct client_request *request, int *ret_status, 
 	struct run r = {.sock = sock, .signals = {.fd = -1}};
 	int result = run_all(&r, request, err);
 
-	run_done(&r);
+	/* In this order: a SIGTTOU has to be ignored for the modes, and a SIGPIPE for the warning. */
+	terminal_done(&r.terminal);
+	if (r.lost)
+		log_warn("the sandbox ended before the command did");
+	signals_restore(&r.signals);
 	if (r.dies_of)
 		(void)raise(r.dies_of);
 	if (result < 0)
 		return -1;
-	if (r.lost)
-		log_warn("the sandbox ended before the command did");
 	*ret_status = r.status;
 	return 0;
 }
