@@ -28,9 +28,7 @@ void workplace_done(struct workplace *w)
 {
 	if (!w)
 		return;
-	/* One that was never opened has no id, and its fd is not ours. */
-	if (w->env.id)
-		env_done(&w->env);
+	env_done(&w->env);
 	store_done(&w->store);
 	*w = (struct workplace)WORKPLACE_EMPTY;
 }
