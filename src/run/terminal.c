@@ -19,6 +19,9 @@ enum { MASTER, IN, OUT };
  * somebody else's who still writes. */
 #define ENDING_MAX (64U << 10)
 
+/* The longest line that a terminal takes before it is read (N_TTY_BUF_SIZE). */
+#define MAX_LINE 4096U
+
 /* Where writing may block: what a terminal that is ready takes as a rule. */
 #define SMALL_PIECE 64U
 
@@ -128,6 +131,28 @@ static bool same_modes(const struct termios *a, const struct termios *b)
 	return a->c_iflag == b->c_iflag && a->c_oflag == b->c_oflag && a->c_lflag == b->c_lflag;
 }
 
+/*
+ * The lines that were typed before raw mode.  A Ctrl-D among them has become the end of a read, which
+ * the change of modes would forget: for the command it is made one again.
+ */
+static void take_lines(struct terminal *t, char eof)
+{
+	struct terminal_flow *f = &t->typed;
+	struct pollfd p = {.fd = t->in, .events = POLLIN};
+
+	memmove(f->bytes, f->bytes + f->at, f->n);
+	f->at = 0;
+	while (sizeof(f->bytes) - f->n > MAX_LINE && poll(&p, 1, 0) == 1 && p.revents == POLLIN) {
+		ssize_t n = read(t->in, f->bytes + f->n, MAX_LINE);
+
+		if (n < 0)
+			return;
+		f->n += (size_t)n;
+		if (n == 0 || f->bytes[f->n - 1] != '\n')
+			f->bytes[f->n++] = eof;
+	}
+}
+
 /* Not TCSAFLUSH, ever: what was typed ahead is for the command. */
 static void set_raw(struct terminal *t)
 {
@@ -135,6 +160,8 @@ static void set_raw(struct terminal *t)
 
 	if (tcgetattr(t->in, &now) < 0)
 		return;
+	if (now.c_lflag & ICANON)
+		take_lines(t, (char)now.c_cc[VEOF]);
 	/* Ours still: then what is saved is what was there before. */
 	if (!same_modes(&now, &t->set))
 		t->saved = now;

@@ -23,7 +23,7 @@
 
 /* Bytes on their way; what is left of them starts at `at`. */
 struct terminal_flow {
-	char bytes[4096];
+	char bytes[8192];
 	size_t at, n;
 };
 
