@@ -58,13 +58,14 @@ int privs_bound(struct err *err)
 		return err_errno(err, errno, "cannot cut the bounding set of capabilities");
 
 	caps = cap_get_proc();
-	if (!caps || cap_clear_flag(caps, CAP_INHERITABLE) < 0 || cap_set_proc(caps) < 0 ||
-	    cap_reset_ambient() < 0)
+	/* The ambient set is no more than the inheritable one: it goes with it. */
+	if (!caps || cap_clear_flag(caps, CAP_INHERITABLE) < 0 || cap_set_proc(caps) < 0)
 		return err_errno(err, errno, "cannot empty the inheritable capabilities");
 	return 0;
 }
 
-/* The sets of a process that has just become root, or anybody else.  -1 with errno. */
+/* The sets of a process that has just become root, or anybody else: with the inheritable set
+ * the ambient one is emptied.  -1 with errno. */
 static int set_caps(bool root)
 {
 	_cleanup_cap_ cap_t caps = cap_init();
@@ -81,8 +82,6 @@ static int set_caps(bool root)
 		    cap_set_flag(caps, CAP_EFFECTIVE, 1, &cap, CAP_SET) < 0)
 			return -1;
 	}
-	if (cap_reset_ambient() < 0)
-		return -1;
 	return cap_set_proc(caps);
 }
 

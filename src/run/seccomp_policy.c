@@ -155,7 +155,7 @@ static uint32_t free_block(uint32_t start, const uint32_t *list, size_t n)
 
 	for (uint32_t next = 1; next <= MAX_NUMBER && start % next == 0; next *= 2) {
 		for (size_t i = 0; i < n; i++)
-			if (list[i] >= start && list[i] - start < next)
+			if (list[i] - start < next) /* one below the start is far off: unsigned */
 				return size;
 		size = next;
 	}
