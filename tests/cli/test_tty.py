@@ -136,6 +136,8 @@ def test_job_control_inside():
         shell.expect("in> ")
         shell.line("jobs")
         shell.expect(r"Stopped\s+sh -c")
+        # The prompt too: what `jobs` printed must not be taken for the words of `fg`.
+        shell.expect("in> ")
         shell.line("fg")
         shell.expect("exec cat")
         shell.send("two\n")
