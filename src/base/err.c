@@ -25,8 +25,7 @@ static void copy_cut(char *out, size_t size, const char *text)
 	n = size - sizeof(ellipsis);
 	while (n > 0 && ((unsigned char)text[n] & 0xC0) == 0x80)
 		n--;
-	memcpy(out, text, n);
-	memcpy(out + n, ellipsis, sizeof(ellipsis));
+	memcpy(mempcpy(out, text, n), ellipsis, sizeof(ellipsis));
 }
 
 /*

@@ -98,9 +98,8 @@ int num_size(const char *s, uint64_t *ret_bytes, struct err *err)
 int num_duration(const char *s, uint64_t *ret_ms, struct err *err)
 {
 	static const struct unit units[] = {
-		{"", 1000},       {"ms", 1},          {"s", 1000},
-		{"m", 60 * 1000}, {"h", 3600 * 1000}, {"d", 24 * 3600 * 1000},
-		{NULL, 0},
+		{"", 1000},     {"ms", 1},       {"s", 1000}, {"m", 60000},
+		{"h", 3600000}, {"d", 86400000}, {NULL, 0},
 	};
 
 	if (with_unit(s, units, ret_ms) == 0)

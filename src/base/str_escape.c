@@ -66,7 +66,9 @@ static bool is_deceptive(uint32_t c)
 
 static void escape_ascii(struct buf *b, char c, bool text)
 {
-	if (text && (c == '\n' || c == '\t' || c == '\\'))
+	bool passes = text && (c == '\n' || c == '\t' || c == '\\');
+
+	if (passes || ((unsigned char)c >= 0x20 && c != 0x7F && c != '\\'))
 		buf_add(b, &c, 1);
 	else if (c == '\\')
 		buf_adds(b, "\\\\");
@@ -74,10 +76,8 @@ static void escape_ascii(struct buf *b, char c, bool text)
 		buf_adds(b, "\\n");
 	else if (c == '\t')
 		buf_adds(b, "\\t");
-	else if ((unsigned char)c < 0x20 || c == 0x7F)
-		buf_printf(b, "\\x%02x", (unsigned)(unsigned char)c);
 	else
-		buf_add(b, &c, 1);
+		buf_printf(b, "\\x%02x", (unsigned)(unsigned char)c);
 }
 
 static void escape(struct buf *b, const char *s, size_t n, bool text)

@@ -14,7 +14,7 @@
 #include "store/project.h"
 
 /* A profile is a page of text; more is a mistake. */
-#define PROFILE_MAX (1024 * 1024)
+#define PROFILE_MAX (1U << 20)
 
 struct values {
 	struct where where; /* its env is not used */

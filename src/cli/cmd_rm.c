@@ -59,15 +59,15 @@ static int confirm(struct arena *a, const struct workplace *w, struct err *err)
 /* Files of subordinate ids can be removed only in a user namespace that maps them. */
 static int remove_tree(struct arena *a, struct workplace *w, const char *tmp, struct err *err)
 {
-	struct profile any = {0};
+	struct profile *any = ARENA_NEW(a, struct profile);
 	const struct plan *plan;
 
 	if (w->env.rung != RUNG_SUBIDS)
 		return fs_remove_tree_at(w->store.fd, tmp + strlen(w->store.dir) + 1, err);
 	/* The map is all that counts: of the profile nothing may be in the way. */
-	profile_defaults(a, &any);
-	any.net.mode = NET_NONE;
-	w->profile = &any;
+	profile_defaults(a, any);
+	any->net.mode = NET_NONE;
+	w->profile = any;
 	if (open_plan(a, w, &plan, err) < 0)
 		return -1;
 	return launch_remove_tree(plan, tmp, err);

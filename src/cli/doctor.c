@@ -21,7 +21,7 @@
 #include "store/env.h"
 
 #define KNOB_MAX 4096
-#define SUBID_FILE_MAX (1024 * 1024)
+#define SUBID_FILE_MAX (1U << 20)
 #define SUBID_COUNT 65536U
 #define SUBID_FIRST 100000U
 

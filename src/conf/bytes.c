@@ -5,6 +5,21 @@
 
 #include "base/err.h"
 
+/* How many bytes the character has that begins with this one; 0: none begins so. */
+static size_t length(unsigned char first)
+{
+	if (first < 0x80)
+		return 1;
+	/* 0x80 to 0xbf continue one; 0xc0 and 0xc1 would be longer forms of ASCII. */
+	if (first < 0xc2)
+		return 0;
+	if (first < 0xe0)
+		return 2;
+	if (first < 0xf0)
+		return 3;
+	return first < 0xf5 ? 4 : 0;
+}
+
 /*
  * One character of at least `n` >= 1 bytes: its length, or 0 when it is not UTF-8 as RFC 3629 has it
  * (shortest form, no surrogate, at most U+10FFFF).
@@ -13,7 +28,7 @@ static size_t decode(const unsigned char *s, size_t n, uint32_t *ret_c)
 {
 	static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
 	uint32_t c = s[0];
-	size_t len = c < 0x80 ? 1 : c < 0xc2 ? 0 : c < 0xe0 ? 2 : c < 0xf0 ? 3 : c < 0xf5 ? 4 : 0;
+	size_t len = length(s[0]);
 
 	if (len == 0 || len > n)
 		return 0;

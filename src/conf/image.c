@@ -123,7 +123,7 @@ static int check_path(const char *s, size_t n, struct err *err)
 
 int image_check_reference(const char *s, struct err *err)
 {
-	const char *path = NULL;
+	const char *path = s;
 	const char *digest, *tag, *end;
 
 	if (strlen(s) > MAX_REFERENCE)

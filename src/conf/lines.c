@@ -279,7 +279,7 @@ int lines_read(struct arena *a, const struct profile_source *src, const struct l
 
 	r.err = err ? err : &own;
 	if (src->len > LINES_MAX_TEXT)
-		return err_set(r.err, "%s: the profile is larger than %d KiB", src->file,
+		return err_set(r.err, "%s: the profile is larger than %u KiB", src->file,
 			       LINES_MAX_TEXT / 1024);
 	/* The one structure is both streams: inih passes `r` to the reader and to the handler. */
 	bad = ini_parse_stream(hand_over, &r, take_piece, &r);

@@ -23,7 +23,7 @@ struct err;
 struct profile_source;
 
 #define LINES_MAX_LINE 4096
-#define LINES_MAX_TEXT (256 * 1024)
+#define LINES_MAX_TEXT (1U << 18)
 
 struct entry {
 	const char *section; /* "" before the first */
