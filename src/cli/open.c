@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -159,8 +160,25 @@ static const char *sudo_helper(struct arena *a)
 	return NULL;
 }
 
+/* What the profile mounts is there: a plan is made without a look at any file. */
+static int check_sources(const struct plan *plan, struct err *err)
+{
+	for (size_t i = 0; i < plan->n_mounts; i++) {
+		const struct mount_step *step = &plan->mounts[i];
+		struct stat st;
+
+		if (step->kind != MOUNT_BIND || !step->at.file || step->optional ||
+		    step->from_env || stat(step->source, &st) == 0)
+			continue;
+		(void)err_errno(err, errno, "cannot mount '%s'", step->source);
+		return err_prefix(err, "%s:%d", step->at.file, step->at.line);
+	}
+	return 0;
+}
+
 int open_plan(struct arena *a, const struct workplace *w, const struct plan **ret, struct err *err)
 {
+	const struct plan *plan;
 	struct host_facts facts = {0};
 	bool made = w->env.id != NULL;
 	const char *id = made ? w->env.id : env_id(a, w->project, w->env_name);
@@ -176,9 +194,11 @@ int open_plan(struct arena *a, const struct workplace *w, const struct plan **re
 		.sudo_path = sudo,
 	};
 
-	if (host_probe(a, w->store.fd, w->profile->base.kind == BASE_HOST, &facts, err) < 0)
+	if (host_probe(a, w->store.fd, w->profile->base.kind == BASE_HOST, &facts, err) < 0 ||
+	    plan_make(a, w->profile, &facts, &env, &plan, err) < 0 || check_sources(plan, err) < 0)
 		return -1;
-	return plan_make(a, w->profile, &facts, &env, ret, err);
+	*ret = plan;
+	return 0;
 }
 
 /*
@@ -232,6 +252,26 @@ static int start_folder(struct arena *a, const struct workplace *w, const char *
 	return 0;
 }
 
+/*
+ * The environment, made where missing; but not for a profile that cannot be planned, of which
+ * nothing is to stay.  *ret_plan where one was made.
+ */
+static int make_env(struct arena *a, struct workplace *w, const struct plan **ret_plan,
+		    struct err *err)
+{
+	struct err why = {0};
+
+	if (open_env(a, false, w, &why) == 0)
+		return 0;
+	if (why.errnum != ENOENT) {
+		*err = why;
+		return -1;
+	}
+	if (open_plan(a, w, ret_plan, err) < 0)
+		return -1;
+	return open_env(a, true, w, err);
+}
+
 int open_run(struct arena *a, struct workplace *w, const struct open_command *command,
 	     int *ret_status, struct err *err)
 {
@@ -245,7 +285,7 @@ int open_run(struct arena *a, struct workplace *w, const struct open_command *co
 
 	if (start_folder(a, w, command->workdir, &request.cwd, err) < 0)
 		return -1;
-	if (open_check_allowed(a, w, err) < 0 || open_env(a, true, w, err) < 0)
+	if (open_check_allowed(a, w, err) < 0 || make_env(a, w, &plan, err) < 0)
 		return -1;
 	for (int i = 0; i < START_TRIES; i++) {
 		_cleanup_fd_ int sock = -1;

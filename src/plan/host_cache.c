@@ -7,6 +7,7 @@
  */
 #include <stdint.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -30,9 +31,18 @@ static const char *const watched[] = {
 	"opt",
 };
 
-static const char *ns_key(struct arena *a, const struct host_facts *f)
+/*
+ * What holds for this boot may not hold for this process: a filter of system calls, no_new_privs
+ * or a user namespace around it (a container) take away what was found without them.
+ */
+static const char *ns_key(struct arena *a, int root, const struct host_facts *f)
 {
-	return arena_printf(a, "%s %u", f->boot_id, (unsigned)f->uid);
+	struct stat ns = {0};
+
+	(void)fstatat(root, "proc/self/ns/user", &ns, 0);
+	return arena_printf(a, "%s %u %llu %d %d", f->boot_id, (unsigned)f->uid,
+			    (unsigned long long)ns.st_ino, prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0),
+			    prctl(PR_GET_SECCOMP));
 }
 
 static char *base_key(struct arena *a, int root, const struct host_facts *f)
@@ -128,7 +138,7 @@ void host_cache_load(struct arena *a, int dir_fd, int root, struct host_facts *r
 		return;
 	ns = json_object_get(obj, "namespaces");
 	base = json_object_get(obj, "base");
-	if (key_is(ns, ns_key(a, ret))) {
+	if (key_is(ns, ns_key(a, root, ret))) {
 		ret->userns = true;
 		ret->overlay_userxattr = json_is_true(json_object_get(ns, "overlay"));
 		ret_has->has_ns = true;
@@ -145,7 +155,7 @@ void host_cache_save(struct arena *a, int dir_fd, int root, const struct host_fa
 	if (has->has_ns && facts->userns) {
 		json_t *ns = json_object();
 
-		json_object_set_new(ns, "key", json_string(ns_key(a, facts)));
+		json_object_set_new(ns, "key", json_string(ns_key(a, root, facts)));
 		json_object_set_new(ns, "overlay", json_boolean(facts->overlay_userxattr));
 		json_object_set_new(obj, "namespaces", ns);
 	}

@@ -11,6 +11,7 @@
 #include "base/cleanup.h"
 #include "base/err.h"
 #include "base/fs.h"
+#include "base/path.h"
 #include "plan/plan.h"
 #include "run/mnt.h"
 #include "run/sandbox.h"
@@ -27,19 +28,54 @@ static int open_folder(const char *name, int *ret_fd, struct err *err)
 	return 0;
 }
 
+static bool is_needed(const struct plan *plan, const char *place)
+{
+	if (path_is_under(plan->project, place) || path_is_under(plan->env_dir, place))
+		return true;
+	if (plan->base_dir && path_is_under(plan->base_dir, place))
+		return true;
+	for (size_t i = 0; i < plan->n_mounts; i++)
+		if (plan->mounts[i].source && path_is_under(plan->mounts[i].source, place))
+			return true;
+	return false;
+}
+
+/*
+ * Where the ground is put.  fuse-overlayfs makes absolute paths of what it is given, and takes ':'
+ * and '\\' in them for its own: so a place with a plain name, which nothing that is still to
+ * be opened lies below.  Only these processes see it covered.
+ */
+static int open_place(const struct plan *plan, int *ret_fd, struct err *err)
+{
+	static const char *const places[] = {"/mnt", "/media", "/srv", "/tmp", "/var/tmp", "/home"};
+
+	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+		int fd;
+
+		if (is_needed(plan, places[i]))
+			continue;
+		fd = open(places[i], O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		if (fd < 0)
+			continue;
+		*ret_fd = fd;
+		return 0;
+	}
+	return open_folder("run", ret_fd, err);
+}
+
 /* The tmpfs, in its place, with the environment's folder in it; the current folder goes there. */
-static int make_ground(struct err *err)
+static int make_ground(const struct plan *plan, struct err *err)
 {
 	static const struct mnt_tmpfs how = {.mode = 0755};
 	static const char *const names[] = {"env", "standin", "host", "root", "empty"};
 	_cleanup_fd_ int here = -1;
-	_cleanup_fd_ int run = -1;
+	_cleanup_fd_ int place = -1;
 	_cleanup_fd_ int env = -1;
 	_cleanup_fd_ int ground = -1;
 	_cleanup_fd_ int target = -1;
 	_cleanup_fd_ int nothing = -1;
 
-	if (open_folder(".", &here, err) < 0 || open_folder("run", &run, err) < 0)
+	if (open_folder(".", &here, err) < 0 || open_place(plan, &place, err) < 0)
 		return -1;
 	/* Before the ground covers a part of it. */
 	if (mnt_clone(here, false, &env, err) < 0 || mnt_new_tmpfs(&how, &ground, err) < 0)
@@ -50,7 +86,7 @@ static int make_ground(struct err *err)
 	nothing = openat(ground, "nothing", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0444);
 	if (nothing < 0)
 		return err_errno(err, errno, "cannot make the file 'nothing'");
-	if (mnt_attach(ground, run, err) < 0)
+	if (mnt_attach(ground, place, err) < 0)
 		return -1;
 	if (fchdir(ground) < 0)
 		return err_errno(err, errno, "cannot change to the building ground");
@@ -171,7 +207,7 @@ static int mount_kernel(struct err *err)
 
 int root_build(const struct plan *plan, int lock_fd, struct service *ret_fuse, struct err *err)
 {
-	if (make_ground(err) < 0 || own_upper(plan, err) < 0 || root_host(plan, err) < 0 ||
+	if (make_ground(plan, err) < 0 || own_upper(plan, err) < 0 || root_host(plan, err) < 0 ||
 	    root_standins(plan, err) < 0)
 		return -1;
 	if (plan->driver == ROOT_KERNEL)

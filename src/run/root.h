@@ -1,8 +1,8 @@
 /*
  * root — the root filesystem of a sandbox, built by the supervisor in U.
  *
- * The building ground is a tmpfs over the environment's run/ folder, in a mount namespace of the
- * supervisor's own.  In it all names are ours and short, so that no mount option needs escaping:
+ * The building ground is a tmpfs over some folder of the host's that is not needed, in a mount
+ * namespace of the supervisor's own.  In it all names are ours and short, so that no mount option needs escaping:
  *
  *     env/       the environment's folder (upper/, work/, home/)
  *     standin/   the plan's stand-ins, the topmost lower

@@ -106,7 +106,7 @@ static int read_env(struct arena *a, int fd, struct env *ret, struct err *err)
 	const json_t *created;
 
 	if (record_load(fd, ENV_FILE, ENV_VERSION, &obj, err) < 0)
-		return err_prefix(err, "environment '%s'", ret->id);
+		return err_prefix(err, "environment '%s'", ret->dir);
 	ret->project = record_get_bytes(a, obj, "project");
 	ret->name = arena_strdup(a, json_string_value(json_object_get(obj, "name")));
 	rung = json_object_get(obj, "rung");
@@ -369,10 +369,10 @@ int env_set_rung(const struct store *s, struct env *e, int rung, struct err *err
 		return 0;
 	/* Read again and change one value: what else is written there stays. */
 	if (record_load(e->fd, ENV_FILE, ENV_VERSION, &obj, err) < 0)
-		return err_prefix(err, "environment '%s'", e->id);
+		return err_prefix(err, "environment '%s'", e->dir);
 	json_object_set_new(obj, "rung", json_integer(rung));
 	if (record_save(e->fd, ENV_FILE, ENV_VERSION, obj, err) < 0) {
-		err_prefix(err, "environment '%s'", e->id);
+		err_prefix(err, "environment '%s'", e->dir);
 		return store_hint(err);
 	}
 	e->rung = rung;

@@ -41,21 +41,25 @@ def refused(result, message, hint):
 
 
 def fails_cold_and_warm(p, prefix, message, hint, env=None):
-    """The same answer with a fresh store and with one whose facts were found when all was well."""
+    """The same answer with a fresh store and with one whose facts were found when all was well.
+
+    Where the prefix takes newuidmap's privilege away (bwrap, no_new_privs), an environment that was
+    made with subordinate ids is refused for that; such a user has only the fresh store there.
+    """
     fresh = dict(env or p.env, XDG_DATA_HOME=os.path.join(p.parent, "fresh"))
     os.makedirs(fresh["XDG_DATA_HOME"], exist_ok=True)
     before = procs.mine()
-    for used in (fresh, env or p.env):
+    for used in [fresh] if prefix and harness.has_subids() else [fresh, env or p.env]:
         result = command(prefix + [harness.SBX, "run", "true"], cwd=p.dir, env=used)
         refused(result, message, hint)
     procs.nothing_left(before, 2)
 
 
-def doctor_tells(prefix, p, pattern, env=None):
-    """doctor says it too, and its status is not 0."""
+def doctor_tells(prefix, p, pattern, env=None, needed=True):
+    """doctor says it too, and its status is not 0 where nothing goes without it."""
     result = command(prefix + [harness.SBX, "doctor"], cwd=p.dir, env=env or p.env)
     match(pattern, result.out, "doctor")
-    check(result.status != 0, f"doctor's status: {result.status}")
+    equal(result.status != 0, needed, f"doctor's status is a failure ({result.out!r})")
 
 
 def well(p):
@@ -148,7 +152,7 @@ def test_no_newuidmap():
             return
         well(p)
         refused(p.run("true", env=env), r"subordinate ids.*newuidmap", r".*apt install uidmap")
-        doctor_tells([], p, r"newuidmap", env)
+        doctor_tells([], p, r"newuidmap", env, needed=False)
 
 
 def test_newuidmap_without_its_privilege():
@@ -167,7 +171,7 @@ def test_user_namespaces_refused():
         well(p)
         here = os.path.dirname(os.path.abspath(__file__))
         prefix = ["/usr/bin/python3", os.path.join(here, "deny_userns.py")]
-        fails_cold_and_warm(p, prefix, r"user namespace.*(not permitted|AppArmor|refuse)",
+        fails_cold_and_warm(p, prefix, r"user namespace.*(not permitted|AppArmor|forbids)",
                             r".*(sysctl|doctor|permit)")
         doctor_tells(prefix, p, r"user namespace")
 
@@ -235,7 +239,8 @@ def test_read_only_data_folder():
         data = p.env["XDG_DATA_HOME"]
         empty = data_folder(p)
         prefix = hidden("--ro-bind", data, data, "--ro-bind", empty, empty)
-        for folder in (data, empty):
+        # In bwrap there are no subordinate ids, with which the environment there was made.
+        for folder in [empty] if harness.has_subids() else [data, empty]:
             env = dict(p.env, XDG_DATA_HOME=folder)
             result = command(prefix + [harness.SBX, "run", "true"], cwd=p.dir, env=env)
             refused(result, r"Read-only file system", None)
