@@ -161,8 +161,12 @@ static const char *sudo_helper(struct arena *a)
 }
 
 /* What the profile mounts is there: a plan is made without a look at any file. */
-static int check_sources(const struct plan *plan, struct err *err)
+static int check_sources(const struct plan *plan, const struct origin *base, struct err *err)
 {
+	if (plan->base_dir && access(plan->base_dir, X_OK) < 0) {
+		(void)err_errno(err, errno, "cannot use '%s' as the root", plan->base_dir);
+		return base->file ? err_prefix(err, "%s:%d", base->file, base->line) : -1;
+	}
 	for (size_t i = 0; i < plan->n_mounts; i++) {
 		const struct mount_step *step = &plan->mounts[i];
 		struct stat st;
@@ -195,7 +199,8 @@ int open_plan(struct arena *a, const struct workplace *w, const struct plan **re
 	};
 
 	if (host_probe(a, w->store.fd, w->profile->base.kind == BASE_HOST, &facts, err) < 0 ||
-	    plan_make(a, w->profile, &facts, &env, &plan, err) < 0 || check_sources(plan, err) < 0)
+	    plan_make(a, w->profile, &facts, &env, &plan, err) < 0 ||
+	    check_sources(plan, &w->profile->base.at, err) < 0)
 		return -1;
 	*ret = plan;
 	return 0;

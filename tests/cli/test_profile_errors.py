@@ -12,13 +12,13 @@ MISTAKES = [
     ("[network]\nmoed = none\n", 2, r"key.*moed|moed", r"mode"),
     ("[network]\nmode = nonne\n", 2, r"nonne", r"none"),
     ("[network]\nmode =\n", 2, r"mode", None),
-    ("[network]\nmode\n", 2, r"mode", None),
+    ("[network]\nmode\n", 2, r"neither.*key = value", None),
     ("mode = none\n", 1, r"mode", None),
     ("[network\nmode = none\n", 1, r".", None),
     ("[network]\nmode = none\nmode = host\n", 3, r"mode.*(twice|again|already|line 2)", None),
     ("[network]\nmode = none\n[network]\ndriver = auto\n", 3,
      r"network.*(twice|again|already|line 1)", None),
-    ("[network]\ndriver = slirp\n", 2, r"driver|slirp", r"slirp4netns"),
+    ("[network]\ndriver = slirp4nets\n", 2, r"driver|slirp", r"slirp4netns"),
     ("[network]\nports = 99999\n", 2, r"99999.*port|port.*99999", None),
     ("[network]\nports = 80:x\n", 2, r"port", None),
     ("[network]\nports = 8080\n", 2, r"port.*8080", None),
@@ -34,7 +34,7 @@ MISTAKES = [
     ("[limits]\ncpus = -1\n", 2, r"cpus|-1", None),
     ("[limits]\npids = 0\n", 2, r"pids", None),
     ("[limits]\nbest-effort = maybe\n", 2, r"yes or no", None),
-    ("[security]\nseccomp = of\n", 2, r"of", r"off"),
+    ("[security]\nseccomp = offf\n", 2, r"offf", r"off"),
     ("[security]\nseccomp = strict\n", 2, r"strict", None),
     ("[security]\nnested = 2\n", 2, r"yes or no", None),
     ("[sandbox]\nlinger = soon\n", 2, r"time|linger", None),
@@ -59,7 +59,7 @@ MISTAKES = [
     (b"[profile]\n; \xff\xfe\nname = x\n", 2, r"UTF-8", None),
     ("[profile]\n; \x1b[2Khidden\nname = x\n", 2, r"U\+001B|control", None),
     ("[profile]\n; \u202eevil\nname = x\n", 2, r"U\+202E|invisible", None),
-    ("[env]\nset.X = " + "y" * 1000000 + "\n", 2, r"longer", None),
+    ("[env]\nset.X = " + "y" * 100000 + "\n", 2, r"longer", None),
 ]
 
 
