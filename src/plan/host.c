@@ -43,7 +43,7 @@ int host_probe_at(struct arena *a, const struct host_source *src, int cache_dir_
 	if (with_base)
 		host_base_entries(a, src->root, &facts);
 	if (with_base && !has.has_base) {
-		host_base_unreadable(a, src->root, &facts);
+		host_base_special(a, src->root, &facts);
 		has.has_base = found = true;
 	}
 	if (cache_dir_fd >= 0 && found)

@@ -28,11 +28,16 @@ struct host_entry {
 	const char *target; /* symlink target, or NULL for a folder */
 };
 
-/* A path under /usr /etc /opt /var that this user cannot read. */
-struct host_unreadable {
+/*
+ * A path under /usr /etc /opt /var that an overlay cannot show as it is: one that this user cannot
+ * read, or one of a system user's (readable then), whose id is not mapped and would be lost.
+ */
+struct host_special {
 	const char *path;
 	bool is_dir;
 	uint32_t mode; /* permission bits */
+	bool readable;
+	uint32_t uid, gid;
 };
 
 struct host_facts {
@@ -59,8 +64,8 @@ struct host_facts {
 	/* the host's root as a base */
 	struct host_entry *entries;
 	size_t n_entries;
-	struct host_unreadable *unreadable;
-	size_t n_unreadable;
+	struct host_special *special;
+	size_t n_special;
 };
 
 /*

@@ -1,7 +1,7 @@
 /*
  * What the host's root offers as a base: its names that belong to an operating
  * system, and below them the paths that this user cannot read (fuse-overlayfs
- * fails on those; the plan covers them with stand-ins).
+ * fails on those) and those of system users; the plan covers both with stand-ins.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -93,21 +93,34 @@ static const char *const skipped[] = {"/var/tmp", "/var/mail", "/var/run", "/var
 
 struct walk {
 	struct arena *a;
-	struct host_unreadable *v;
+	struct host_special *v;
 	size_t n;
 	size_t cap;
 	dev_t dev;
 	struct reach reach;
+	size_t n_owned;
 };
 
-static void add_unreadable(struct walk *w, int dir_fd, const char *name, const char *path)
-{
-	struct stat st;
+/* Ids that a root filesystem can hold; beyond them, and for "nobody", root will do. */
+#define ID_LAST 65533u
 
-	if (fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-		return;
+/* Owned paths cost a little at each start: a web server's ten thousand folders are not worth it. */
+#define OWNED_MAX 512
+
+/* Files of a system user's are copied at each start: only small ones. */
+#define OWNED_FILE_MAX 65536
+
+/* The user himself is mapped, and root is what every other becomes. */
+static bool is_owned(const struct stat *st)
+{
+	return (st->st_uid != 0 && st->st_uid != geteuid() && st->st_uid <= ID_LAST) ||
+	       (st->st_gid != 0 && st->st_gid != getegid() && st->st_gid <= ID_LAST);
+}
+
+static void add_special(struct walk *w, const struct stat *st, const char *path, bool readable)
+{
 	if (w->n == w->cap) {
-		struct host_unreadable *more;
+		struct host_special *more;
 
 		w->cap = w->cap ? w->cap * 2 : 64;
 		more = arena_alloc(w->a, w->cap * sizeof(*more));
@@ -115,11 +128,25 @@ static void add_unreadable(struct walk *w, int dir_fd, const char *name, const c
 			memcpy(more, w->v, w->n * sizeof(*more));
 		w->v = more;
 	}
-	w->v[w->n++] = (struct host_unreadable){
+	w->v[w->n++] = (struct host_special){
 		.path = arena_strdup(w->a, path),
-		.is_dir = S_ISDIR(st.st_mode),
-		.mode = st.st_mode & 07777U,
+		.is_dir = S_ISDIR(st->st_mode),
+		.mode = st->st_mode & 07777U,
+		.readable = readable,
+		.uid = st->st_uid <= ID_LAST ? st->st_uid : 0,
+		.gid = st->st_gid <= ID_LAST ? st->st_gid : 0,
 	};
+}
+
+static void add_owned(struct walk *w, const struct stat *st, const char *path)
+{
+	if (!is_owned(st) || w->n_owned == OWNED_MAX)
+		return;
+	/* Setuid and setgid are void inside, and the owner of a program matters to nobody. */
+	if (!S_ISDIR(st->st_mode) && (st->st_size > OWNED_FILE_MAX || (st->st_mode & 0111)))
+		return;
+	w->n_owned++;
+	add_special(w, st, path, true);
 }
 
 static bool is_skipped(const char *path)
@@ -150,6 +177,7 @@ static void walk_entry(struct walk *w, int dir_fd, const struct dirent *entry, s
 	const char *name = entry->d_name;
 	size_t len = path->len;
 	int type = type_of(dir_fd, entry);
+	struct stat st;
 
 	/* Links are readable by all, and nobody copies up a socket or a device of the host. */
 	if (type != DT_DIR && !(type == DT_REG && w->reach.files))
@@ -162,11 +190,14 @@ static void walk_entry(struct walk *w, int dir_fd, const struct dirent *entry, s
 		path->len = len;
 		return;
 	}
-	if (faccessat(dir_fd, name, type == DT_DIR ? R_OK | X_OK : R_OK, AT_EACCESS) < 0) {
-		if (errno == EACCES)
-			add_unreadable(w, dir_fd, name, path->p);
-	} else if (type == DT_DIR && depth < w->reach.depth) {
-		walk_dir(w, dir_fd, name, path, depth + 1);
+	if (fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0) {
+		if (faccessat(dir_fd, name, type == DT_DIR ? R_OK | X_OK : R_OK, AT_EACCESS) == 0) {
+			add_owned(w, &st, path->p);
+			if (type == DT_DIR && depth < w->reach.depth)
+				walk_dir(w, dir_fd, name, path, depth + 1);
+		} else if (errno == EACCES) {
+			add_special(w, &st, path->p, false);
+		}
 	}
 	path->len = len;
 	path->p[len] = '\0';
@@ -196,13 +227,13 @@ static void walk_dir(struct walk *w, int dir_fd, const char *name, struct buf *p
 
 static int compare_paths(const void *x, const void *y)
 {
-	const struct host_unreadable *a = x;
-	const struct host_unreadable *b = y;
+	const struct host_special *a = x;
+	const struct host_special *b = y;
 
 	return strcmp(a->path, b->path);
 }
 
-void host_base_unreadable(struct arena *a, int root, struct host_facts *ret)
+void host_base_special(struct arena *a, int root, struct host_facts *ret)
 {
 	struct walk w = {.a = a};
 
@@ -215,6 +246,6 @@ void host_base_unreadable(struct arena *a, int root, struct host_facts *ret)
 	}
 	if (w.n > 0)
 		qsort(w.v, w.n, sizeof(*w.v), compare_paths);
-	ret->unreadable = w.v;
-	ret->n_unreadable = w.n;
+	ret->special = w.v;
+	ret->n_special = w.n;
 }

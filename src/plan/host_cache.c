@@ -2,7 +2,7 @@
  * host.json: what was dear to find out.
  *
  * Namespaces are kept for one boot, and only a "yes": who mends a "no" (a sysctl,
- * an AppArmor profile) must not be told the old answer.  The unreadable paths are
+ * an AppArmor profile) must not be told the old answer.  The special paths are
  * kept until a package is installed, a file comes or goes in /etc, or the user's groups change.
  */
 #include <stdint.h>
@@ -12,12 +12,13 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "base/num.h"
 #include "base/str.h"
 #include "plan/host_parts.h"
 #include "store/record.h"
 
 #define CACHE_FILE "host.json"
-#define CACHE_VERSION 1
+#define CACHE_VERSION 2
 #define MAX_GROUPS 256
 
 /* Their times change with every package: dpkg, rpm (two places), pacman, apk. */
@@ -73,52 +74,77 @@ static bool key_is(const json_t *part, const char *key)
 }
 
 /*
- * One string a path, since this is read at every start: "d0700 /var/lib/private", "f0640 /etc/shadow",
- * the path percent-encoded.
+ * One string a path, since this is read at every start: "d0700 0:0 /var/lib/private",
+ * "f0640 0:42 /etc/shadow", with a capital letter where the user can read it; the path
+ * percent-encoded.
  */
-static bool parse_unreadable(char *text, struct host_unreadable *ret)
+/* An id and the byte behind it; moves *text past both. */
+static bool parse_id(char **text, char end, uint32_t *ret_id)
 {
-	uint32_t mode = 0;
+	char *stop = strchr(*text, end);
+	uint64_t id;
 
-	if (!text || (text[0] != 'd' && text[0] != 'f'))
+	if (!stop)
 		return false;
-	for (int i = 1; i <= 4; i++) {
-		if (text[i] < '0' || text[i] > '7')
-			return false;
-		mode = mode * 8 + (uint32_t)(text[i] - '0');
-	}
-	if (text[5] != ' ' || text[6] != '/')
+	*stop = '\0';
+	if (num_u64(*text, 0, UINT32_MAX, &id, NULL) < 0)
 		return false;
-	*ret = (struct host_unreadable){.path = text + 6, .is_dir = text[0] == 'd', .mode = mode};
+	*ret_id = (uint32_t)id;
+	*text = stop + 1;
 	return true;
 }
 
-static bool load_unreadable(struct arena *a, const json_t *list, struct host_facts *ret)
+static bool parse_special(char *text, struct host_special *ret)
+{
+	struct host_special s = {0};
+
+	if (!text || !text[0] || !strchr("dDfF", text[0]))
+		return false;
+	s.is_dir = text[0] == 'd' || text[0] == 'D';
+	s.readable = text[0] == 'D' || text[0] == 'F';
+	for (int i = 1; i <= 4; i++) {
+		if (text[i] < '0' || text[i] > '7')
+			return false;
+		s.mode = s.mode * 8 + (uint32_t)(text[i] - '0');
+	}
+	if (text[5] != ' ')
+		return false;
+	text += 6;
+	if (!parse_id(&text, ':', &s.uid) || !parse_id(&text, ' ', &s.gid) || text[0] != '/')
+		return false;
+	s.path = text;
+	*ret = s;
+	return true;
+}
+
+static bool load_special(struct arena *a, const json_t *list, struct host_facts *ret)
 {
 	size_t n = json_array_size(list);
-	struct host_unreadable *v;
+	struct host_special *v;
 
 	if (!json_is_array(list))
 		return false;
 	v = arena_alloc(a, (n + 1) * sizeof(*v));
 	for (size_t i = 0; i < n; i++) {
-		if (!parse_unreadable(record_text(a, json_array_get(list, i)), &v[i]))
+		if (!parse_special(record_text(a, json_array_get(list, i)), &v[i]))
 			return false;
 	}
-	ret->unreadable = v;
-	ret->n_unreadable = n;
+	ret->special = v;
+	ret->n_special = n;
 	return true;
 }
 
-static json_t *save_unreadable(const struct host_facts *facts)
+static json_t *save_special(const struct host_facts *facts)
 {
+	static const char letters[2][2] = {{'f', 'F'}, {'d', 'D'}};
 	json_t *list = json_array();
 
-	for (size_t i = 0; i < facts->n_unreadable; i++) {
-		const struct host_unreadable *u = &facts->unreadable[i];
+	for (size_t i = 0; i < facts->n_special; i++) {
+		const struct host_special *u = &facts->special[i];
 		_cleanup_buf_ struct buf text = {0};
 
-		buf_printf(&text, "%c%04o %s", u->is_dir ? 'd' : 'f', (unsigned)u->mode, u->path);
+		buf_printf(&text, "%c%04o %u:%u %s", letters[u->is_dir][u->readable],
+			   (unsigned)u->mode, (unsigned)u->uid, (unsigned)u->gid, u->path);
 		json_array_append_new(list, record_bytes(text.p));
 	}
 	return list;
@@ -144,7 +170,7 @@ void host_cache_load(struct arena *a, int dir_fd, int root, struct host_facts *r
 		ret_has->has_ns = true;
 	}
 	if (key_is(base, base_key(a, root, ret)))
-		ret_has->has_base = load_unreadable(a, json_object_get(base, "unreadable"), ret);
+		ret_has->has_base = load_special(a, json_object_get(base, "special"), ret);
 }
 
 void host_cache_save(struct arena *a, int dir_fd, int root, const struct host_facts *facts,
@@ -163,7 +189,7 @@ void host_cache_save(struct arena *a, int dir_fd, int root, const struct host_fa
 		json_t *base = json_object();
 
 		json_object_set_new(base, "key", json_string(base_key(a, root, facts)));
-		json_object_set_new(base, "unreadable", save_unreadable(facts));
+		json_object_set_new(base, "special", save_special(facts));
 		json_object_set_new(obj, "base", base);
 	}
 	/* A full or read-only disk only makes the next start slower. */

@@ -54,6 +54,7 @@ enum standin_kind {
 	STANDIN_OPAQUE, /* a folder that hides what lies below */
 	STANDIN_FILE,
 	STANDIN_LINK,
+	STANDIN_COPY, /* the base's own small file, for its owner's sake */
 };
 
 struct standin {
@@ -61,7 +62,8 @@ struct standin {
 	const char *path; /* absolute, clean; parents come first in the list */
 	const char *data; /* file: content; link: target */
 	uint32_t mode;
-	bool self; /* owned by the user's own id, not by root */
+	bool self;         /* owned by the user's own id, not by root */
+	uint32_t uid, gid; /* else owned by these, as V numbers them; 0: root */
 };
 
 /* What is mounted over the root, in this order, each target resolved inside the root. */

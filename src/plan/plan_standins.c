@@ -117,16 +117,29 @@ static void add_hidden(struct candidates *list, const struct plan *plan, const c
 	}
 }
 
+static enum standin_kind kind_of(const struct host_special *h)
+{
+	if (h->is_dir)
+		return h->readable ? STANDIN_DIR : STANDIN_OPAQUE;
+	return h->readable ? STANDIN_COPY : STANDIN_FILE;
+}
+
 static void add_host_base(struct candidates *list, const struct making *m)
 {
-	for (size_t i = 0; i < m->facts->n_unreadable; i++) {
-		const struct host_unreadable *u = &m->facts->unreadable[i];
-		const struct standin s = {.kind = u->is_dir ? STANDIN_OPAQUE : STANDIN_FILE,
-					  .path = u->path,
-					  .data = u->is_dir ? NULL : "",
-					  .mode = u->mode};
+	const bool many = m->plan->rung == RUNG_SUBIDS;
 
-		add_with_parents(list, RANK_BASE, &s);
+	for (size_t i = 0; i < m->facts->n_special; i++) {
+		const struct host_special *h = &m->facts->special[i];
+		const struct standin s = {.kind = kind_of(h),
+					  .path = h->path,
+					  .data = kind_of(h) == STANDIN_FILE ? "" : NULL,
+					  .mode = h->mode,
+					  .uid = many ? h->uid : 0,
+					  .gid = many ? h->gid : 0};
+
+		/* With one id everything has the same owner. */
+		if (many || !h->readable)
+			add_with_parents(list, RANK_BASE, &s);
 	}
 	add_hidden(list, m->plan, m->facts->home);
 	add_hidden(list, m->plan, m->env->store_dir);

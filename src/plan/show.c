@@ -94,6 +94,8 @@ static const char *standin_name(enum standin_kind kind)
 		return "file";
 	case STANDIN_LINK:
 		return "link";
+	case STANDIN_COPY:
+		return "copy";
 	}
 	return "?";
 }
@@ -114,6 +116,8 @@ static void show_standins(const struct plan *plan, struct buf *b)
 			word(b, s->data);
 		if (s->self)
 			buf_adds(b, " self");
+		if (s->uid || s->gid)
+			buf_printf(b, " %u:%u", (unsigned)s->uid, (unsigned)s->gid);
 		buf_adds(b, "\n");
 	}
 }

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -106,7 +107,7 @@ static void take_after(const struct plan *plan, int host, const struct standin *
 		return;
 	st->st_mode = base.st_mode & 07777;
 	/* With one id there is no other that a file could be given to. */
-	if (plan->rung == RUNG_SINGLE)
+	if (plan->rung == RUNG_SINGLE || s->uid || s->gid)
 		return;
 	st->st_uid = base.st_uid;
 	st->st_gid = base.st_gid;
@@ -133,7 +134,27 @@ static int make_opaque(int dir, const char *path)
 	return make_file(fd, ".wh..wh..opq", NULL);
 }
 
-static int make_standin(int dir, const struct standin *s)
+/* The base's file, with its time; nothing where it is gone meanwhile. */
+static int copy_file(int dir, int host, const char *path)
+{
+	_cleanup_fd_ int from = openat(host, path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	_cleanup_fd_ int to =
+		openat(dir, path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	struct timespec times[2];
+	struct stat st;
+
+	if (to < 0)
+		return -1;
+	if (from < 0 || fstat(from, &st) < 0)
+		return 0;
+	if (sendfile(to, from, NULL, (size_t)st.st_size) < 0)
+		return -1;
+	times[0] = st.st_atim;
+	times[1] = st.st_mtim;
+	return futimens(to, times);
+}
+
+static int make_standin(int dir, int host, const struct standin *s)
 {
 	const char *path = s->path + 1;
 
@@ -146,9 +167,17 @@ static int make_standin(int dir, const struct standin *s)
 		return make_file(dir, path, s->data);
 	case STANDIN_LINK:
 		return symlinkat(s->data, dir, path);
+	case STANDIN_COPY:
+		return copy_file(dir, host, path);
 	}
 	errno = EINVAL;
 	return -1;
+}
+
+/* On disk, the base's root may have another id than inside. */
+static uint32_t owner(const struct plan *plan, uint32_t id)
+{
+	return id ? id : plan->root_owner;
 }
 
 int root_standins(const struct plan *plan, struct err *err)
@@ -164,12 +193,12 @@ int root_standins(const struct plan *plan, struct err *err)
 		const struct standin *s = &plan->standins[i];
 		struct stat st = {
 			.st_mode = s->mode,
-			.st_uid = s->self ? sandbox_self_uid(plan) : plan->root_owner,
-			.st_gid = s->self ? sandbox_self_gid(plan) : plan->root_owner,
+			.st_uid = owner(plan, s->self ? sandbox_self_uid(plan) : s->uid),
+			.st_gid = owner(plan, s->self ? sandbox_self_gid(plan) : s->gid),
 		};
 
 		take_after(plan, host, s, &st);
-		if (make_standin(dir, s) < 0 ||
+		if (make_standin(dir, host, s) < 0 ||
 		    fchownat(dir, s->path + 1, st.st_uid, st.st_gid, AT_SYMLINK_NOFOLLOW) < 0)
 			return err_errno(err, errno, "cannot make the stand-in '%s'", s->path);
 		if (s->kind != STANDIN_LINK && fchmodat(dir, s->path + 1, st.st_mode, 0) < 0)

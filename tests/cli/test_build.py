@@ -142,15 +142,18 @@ def test_pip_install_of_a_local_wheel():
 
 @limit(400)
 def test_venv_in_the_project():
-    """A virtual environment in the project works inside, and with a real package index."""
+    """A virtual environment in the project works inside, with a wheel that lies beside it."""
     with Project(ini=SLIRP) as p:
         ready = harness.command(["/usr/bin/python3", "-c", "import ensurepip"]).status == 0
         if not ready:
             apt(p, "python3-venv")
         p.run("/usr/bin/python3", "-m", "venv", ".venv", limit=120).ok()
-        p.sh(".venv/bin/pip install -q --disable-pip-version-check six==1.16.0", limit=120).ok()
-        equal(p.run(".venv/bin/python", "-c", "import six; print(six.__version__)").ok().out,
-              "1.16.0\n", "the package from the index")
+        wheel = "sbxwheel-1.0-py3-none-any.whl"
+        write_wheel(p.path(wheel))
+        p.sh(f".venv/bin/pip install -q --no-index ./{wheel}", limit=120).ok()
+        equal(p.run(".venv/bin/sbx-wheel").ok().out, "from the wheel\n", "the package")
+        link = os.readlink(p.path(".venv/bin/python3"))
+        check(link.startswith("/usr/bin/"), f"the interpreter is the system's, not {link}")
 
 
 def need_npm(p):

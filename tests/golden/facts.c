@@ -1,5 +1,6 @@
 #include "facts.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/err.h"
@@ -155,25 +156,27 @@ static int add_entry(struct reading *r, const char *key, char *value, struct err
 	return 1;
 }
 
-static int add_unreadable(struct reading *r, const char *key, char *value, struct err *err)
+/* "unreadable KIND MODE PATH" and "owned KIND MODE UID GID PATH". */
+static int add_special(struct reading *r, const char *key, char *value, struct err *err)
 {
 	struct host_facts *f = &r->to->facts;
-	char *mode = strchr(value, ' ');
-	char *path = mode ? strchr(mode + 1, ' ') : NULL;
-	uint32_t bits = 0;
+	struct host_special s = {.readable = str_eq(key, "owned")};
+	char kind[8] = "";
+	int at = 0;
 
-	if (!str_eq(key, "unreadable"))
+	if (!s.readable && !str_eq(key, "unreadable"))
 		return 0;
-	if (!path || f->n_unreadable == ENTRIES_MAX)
-		return err_set(err, "'unreadable' needs KIND MODE PATH");
-	*mode++ = '\0';
-	*path++ = '\0';
-	for (; *mode >= '0' && *mode <= '7'; mode++)
-		bits = bits * 8 + (uint32_t)(*mode - '0');
-	if (!f->unreadable)
-		f->unreadable = arena_alloc(r->a, ENTRIES_MAX * sizeof(*f->unreadable));
-	f->unreadable[f->n_unreadable++] = (struct host_unreadable){
-		.path = decode(r->a, path), .is_dir = str_eq(value, "dir"), .mode = bits};
+	if (sscanf(value, "%7s %o %n", kind, &s.mode, &at) < 2 || at == 0 ||
+	    f->n_special == ENTRIES_MAX)
+		return err_set(err, "'%s' needs KIND MODE PATH", key);
+	value += at;
+	if (s.readable && sscanf(value, "%u %u %n", &s.uid, &s.gid, &at) < 2)
+		return err_set(err, "'%s' needs KIND MODE UID GID PATH", key);
+	s.path = decode(r->a, s.readable ? value + at : value);
+	s.is_dir = str_eq(kind, "dir");
+	if (!f->special)
+		f->special = arena_alloc(r->a, ENTRIES_MAX * sizeof(*f->special));
+	f->special[f->n_special++] = s;
 	return 1;
 }
 
@@ -196,7 +199,7 @@ static int read_line(struct reading *r, char *line, struct err *err)
 	if (done == 0)
 		done = add_entry(r, line, value, err);
 	if (done == 0)
-		done = add_unreadable(r, line, value, err);
+		done = add_special(r, line, value, err);
 	if (done == 0)
 		return err_set(err, "unknown fact '%s'", line);
 	return done < 0 ? -1 : 0;

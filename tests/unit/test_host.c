@@ -195,7 +195,7 @@ static struct host_facts walk_as_user(const struct world *w, int root)
 
 	if (root_user)
 		assert_int_equal(seteuid(12345), 0);
-	host_base_unreadable(w->a, root, &f);
+	host_base_special(w->a, root, &f);
 	if (root_user)
 		assert_int_equal(seteuid(0), 0);
 	return f;
@@ -210,12 +210,41 @@ static void closed(const struct world *w, const char *path, mode_t mode)
 	assert_int_equal(chmod(world_path(w, path), mode & 07777U), 0);
 }
 
-static void assert_unreadable(const struct host_unreadable *u, const char *path, bool is_dir,
+static void assert_unreadable(const struct host_special *u, const char *path, bool is_dir,
 			      unsigned mode)
 {
 	assert_string_equal(u->path, path);
 	assert_int_equal(u->is_dir, is_dir);
 	assert_int_equal(u->mode, mode);
+}
+
+/* Only root can give files away; another user's run leaves it to the golden tests of plan/. */
+static void owned_paths_are_found(void **state)
+{
+	struct world *w = *state;
+	struct host_source src = made_machine(w);
+	struct host_facts f;
+
+	if (geteuid() != 0)
+		return;
+	assert_int_equal(chmod(w->dir, 0755), 0);
+	world_mkdir(w, "var/cache/own");
+	closed(w, "var/cache/own", S_IFDIR | 0755);
+	closed(w, "var/cache/own/small", 0644);
+	closed(w, "var/cache/own/program", 0755);
+	assert_int_equal(chown(world_path(w, "var/cache/own"), 6, 12), 0);
+	assert_int_equal(chown(world_path(w, "var/cache/own/small"), 6, 0), 0);
+	assert_int_equal(chown(world_path(w, "var/cache/own/program"), 6, 12), 0);
+	f = walk_as_user(w, src.root);
+	assert_int_equal(f.n_special, 2);
+	assert_string_equal(f.special[0].path, "/var/cache/own");
+	assert_true(f.special[0].readable && f.special[0].is_dir);
+	assert_int_equal(f.special[0].uid, 6);
+	assert_int_equal(f.special[0].gid, 12);
+	assert_string_equal(f.special[1].path, "/var/cache/own/small");
+	assert_int_equal(f.special[1].uid, 6);
+	assert_int_equal(f.special[1].gid, 0);
+	(void)close(src.root);
 }
 
 static void unreadable_paths_are_found(void **state)
@@ -237,12 +266,12 @@ static void unreadable_paths_are_found(void **state)
 	closed(w, "var/tmp/mine", S_IFDIR);
 	assert_int_equal(symlink("/nowhere", world_path(w, "etc/link")), 0);
 	f = walk_as_user(w, src.root);
-	assert_int_equal(f.n_unreadable, 5);
-	assert_unreadable(&f.unreadable[0], "/etc/a\n\xff", false, 0200);
-	assert_unreadable(&f.unreadable[1], "/etc/shadow", false, 0);
-	assert_unreadable(&f.unreadable[2], "/usr/share/polkit-1/rules.d", true, 0);
-	assert_unreadable(&f.unreadable[3], "/var/lib/listed", true, 0444);
-	assert_unreadable(&f.unreadable[4], "/var/lib/private", true, 0);
+	assert_int_equal(f.n_special, 5);
+	assert_unreadable(&f.special[0], "/etc/a\n\xff", false, 0200);
+	assert_unreadable(&f.special[1], "/etc/shadow", false, 0);
+	assert_unreadable(&f.special[2], "/usr/share/polkit-1/rules.d", true, 0);
+	assert_unreadable(&f.special[3], "/var/lib/listed", true, 0444);
+	assert_unreadable(&f.special[4], "/var/lib/private", true, 0);
 	(void)close(src.root);
 }
 
@@ -358,25 +387,37 @@ static void answers_are_kept(void **state)
 	int cache = open(w->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	struct host_cache has = {.has_ns = true, .has_base = true};
 	const struct timespec times[2] = {{.tv_sec = 12345}, {.tv_sec = 12345}};
-	struct host_unreadable u[] = {{"/etc/a\n%\xff", false, 0640}, {"/var/x y", true, 0710}};
+	struct host_special u[] = {
+		{.path = "/etc/a\n%\xff", .mode = 0640},
+		{.path = "/var/x y", .is_dir = true, .mode = 0710},
+		{.path = "/var/own",
+		 .is_dir = true,
+		 .mode = 0755,
+		 .readable = true,
+		 .uid = 6,
+		 .gid = 12},
+	};
 	struct host_facts f = probe(w, &src, -1);
 	struct host_facts g;
 
 	/* An answer that only the cache can have given. */
-	f.unreadable = u;
-	f.n_unreadable = 2;
+	f.special = u;
+	f.n_special = 3;
 	f.userns = true;
 	f.overlay_userxattr = true;
 	host_cache_save(w->a, cache, src.root, &f, &has);
 	g = probe(w, &src, cache);
-	assert_int_equal(g.n_unreadable, 2);
-	assert_unreadable(&g.unreadable[0], "/etc/a\n%\xff", false, 0640);
-	assert_unreadable(&g.unreadable[1], "/var/x y", true, 0710);
+	assert_int_equal(g.n_special, 3);
+	assert_unreadable(&g.special[0], "/etc/a\n%\xff", false, 0640);
+	assert_unreadable(&g.special[1], "/var/x y", true, 0710);
+	assert_true(g.special[2].readable && g.special[2].is_dir);
+	assert_int_equal(g.special[2].uid, 6);
+	assert_int_equal(g.special[2].gid, 12);
 	assert_true(g.overlay_userxattr);
 	/* A file came into /etc: the paths are looked for again. (The time is set: clocks are coarse.) */
 	assert_int_equal(utimensat(AT_FDCWD, world_path(w, "etc"), times, 0), 0);
 	g = probe(w, &src, cache);
-	assert_int_equal(g.n_unreadable, 0);
+	assert_int_equal(g.n_special, 0);
 	/* Another boot. */
 	host_cache_save(w->a, cache, src.root, &f, &has);
 	world_write(w, "proc/sys/kernel/random/boot_id", "boot-2\n");
@@ -397,12 +438,14 @@ static void a_damaged_cache_is_no_cache(void **state)
 		"{",
 		"[]",
 		"{\"version\": 9}",
-		"{\"version\": 1, \"namespaces\": 3, \"base\": []}",
-		"{\"version\": 1, \"base\": {\"key\": \"KEY\", \"unreadable\": [\"f06\"]}}",
-		"{\"version\": 1, \"base\": {\"key\": \"KEY\", \"unreadable\": [\"f0640 etc\"]}}",
-		"{\"version\": 1, \"base\": {\"key\": \"KEY\", \"unreadable\": [\"x0640 /etc\"]}}",
-		"{\"version\": 1, \"base\": {\"key\": \"KEY\", \"unreadable\": [3]}}",
-		"{\"version\": 1, \"base\": {\"key\": \"KEY\", \"unreadable\": 3}}",
+		"{\"version\": 2, \"namespaces\": 3, \"base\": []}",
+		"{\"version\": 2, \"base\": {\"key\": \"KEY\", \"special\": [\"f06\"]}}",
+		"{\"version\": 2, \"base\": {\"key\": \"KEY\", \"special\": [\"f0640 0:0 etc\"]}}",
+		"{\"version\": 2, \"base\": {\"key\": \"KEY\", \"special\": [\"x0640 0:0 /etc\"]}}",
+		"{\"version\": 2, \"base\": {\"key\": \"KEY\", \"special\": [\"f0640 0 /etc\"]}}",
+		"{\"version\": 2, \"base\": {\"key\": \"KEY\", \"special\": [\"f0640 x:0 /etc\"]}}",
+		"{\"version\": 2, \"base\": {\"key\": \"KEY\", \"special\": [3]}}",
+		"{\"version\": 2, \"base\": {\"key\": \"KEY\", \"special\": 3}}",
 	};
 	struct world *w = *state;
 	struct host_source src = made_machine(w);
@@ -464,6 +507,7 @@ int main(void)
 		TEST(newuidmap_needs_its_privilege),
 		TEST(entries_are_the_names_of_an_operating_system),
 		TEST(unreadable_paths_are_found),
+		TEST(owned_paths_are_found),
 		TEST(causes_are_named),
 		TEST(a_forbidden_namespace_is_a_fact_and_not_kept),
 		TEST(overlay_is_tried_where_the_store_is),

@@ -4,15 +4,17 @@
 static void standins_have_their_parents(void **state)
 {
 	struct world *w = *state;
-	struct host_unreadable closed[] = {
-		{"/etc/ssl/private", true, 0710},  {"/var/cache/apt/archives/partial", true, 0700},
-		{"/etc/resolv.conf", false, 0600}, {"/etc-not/x", false, 0600},
-		{"/etc/a", false, 0600},
+	struct host_special closed[] = {
+		{.path = "/etc/ssl/private", .is_dir = true, .mode = 0710},
+		{.path = "/var/cache/apt/archives/partial", .is_dir = true, .mode = 0700},
+		{.path = "/etc/resolv.conf", .mode = 0600},
+		{.path = "/etc-not/x", .mode = 0600},
+		{.path = "/etc/a", .mode = 0600},
 	};
 	const struct plan *plan;
 
-	w->facts.unreadable = closed;
-	w->facts.n_unreadable = sizeof(closed) / sizeof(closed[0]);
+	w->facts.special = closed;
+	w->facts.n_special = sizeof(closed) / sizeof(closed[0]);
 	add_mount(w, "/srv/x", "/a/b/c", false);
 	plan = made(w);
 	for (size_t i = 0; i < plan->n_standins; i++) {
