@@ -15,6 +15,7 @@
 #include "base/cleanup.h"
 #include "base/fs.h"
 #include "base/mem.h"
+#include "base/overlay.h"
 #include "base/proc.h"
 #include "base/str.h"
 #include "plan/host_parts.h"
@@ -69,6 +70,9 @@ static int use_overlay(void)
 
 static int try_overlay(void *arg)
 {
+	static const char *const lower[] = {"l", NULL};
+	const struct overlay o = {.lower = lower, .upper = "u", .work = "w", .more = "userxattr"};
+	_cleanup_arena_ struct arena *a = arena_new();
 	const int *fd = arg;
 	int status;
 
@@ -83,7 +87,7 @@ static int try_overlay(void *arg)
 	if (status)
 		return status;
 	if (mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
-	    mount("overlay", "m", "overlay", 0, "lowerdir=l,upperdir=u,workdir=w,userxattr") < 0)
+	    mount("overlay", "m", "overlay", 0, overlay_options(a, &o)) < 0)
 		return errno;
 	return use_overlay();
 }

@@ -12,6 +12,8 @@
 #include "base/cleanup.h"
 #include "base/err.h"
 #include "base/fs.h"
+#include "base/mem.h"
+#include "base/overlay.h"
 #include "base/path.h"
 #include "plan/plan.h"
 #include "run/mnt.h"
@@ -20,12 +22,12 @@
 
 static int open_folder(const char *name, int *ret_fd, struct err *err)
 {
-	int fd = open(name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	_cleanup_fd_ int fd = open(name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
 	if (fd < 0)
 		return err_errno(err, errno, "cannot open the folder '%s' of the environment",
 				 name);
-	*ret_fd = fd;
+	*ret_fd = TAKE_FD(fd);
 	return 0;
 }
 
@@ -51,14 +53,14 @@ static int open_place(const struct plan *plan, int *ret_fd, struct err *err)
 	static const char *const places[] = {"/mnt", "/media", "/srv", "/tmp", "/var/tmp", "/home"};
 
 	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
-		int fd;
+		_cleanup_fd_ int fd = -1;
 
 		if (is_needed(plan, places[i]))
 			continue;
 		fd = open(places[i], O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 		if (fd < 0)
 			continue;
-		*ret_fd = fd;
+		*ret_fd = TAKE_FD(fd);
 		return 0;
 	}
 	return open_folder("run", ret_fd, err);
@@ -211,22 +213,32 @@ int root_standins(const struct plan *plan, struct err *err)
  * the user, and is root's. */
 static int own_upper(const struct plan *plan, struct err *err)
 {
+	_cleanup_fd_ int upper = open("env/upper", O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	struct stat st;
 
-	if (lstat("env/upper", &st) < 0)
+	if (upper < 0 || fstat(upper, &st) < 0)
 		return err_errno(err, errno, "cannot look at '%s/upper'", plan->env_dir);
 	if (st.st_uid == plan->root_owner && st.st_gid == plan->root_owner)
 		return 0;
-	if (lchown("env/upper", plan->root_owner, plan->root_owner) < 0)
+	if (fchownat(upper, "", plan->root_owner, plan->root_owner, AT_EMPTY_PATH) < 0)
 		return err_errno(err, errno, "cannot give '%s/upper' to root", plan->env_dir);
 	return 0;
 }
 
+const char *root_options(struct arena *a, const char *more)
+{
+	static const char *const lower[] = {"standin", "host", NULL};
+	const struct overlay o = {
+		.lower = lower, .upper = "env/upper", .work = "env/work", .more = more};
+
+	return overlay_options(a, &o);
+}
+
 static int mount_kernel(struct err *err)
 {
-	/* Relative names of the building ground: no byte of a path of the user's in the options. */
-	if (mount("overlay", "root", "overlay", MS_NODEV,
-		  "lowerdir=standin:host,upperdir=env/upper,workdir=env/work,userxattr") < 0) {
+	_cleanup_arena_ struct arena *a = arena_new();
+
+	if (mount("overlay", "root", "overlay", MS_NODEV, root_options(a, "userxattr")) < 0) {
 		(void)err_errno(err, errno, "cannot mount the root with overlayfs");
 		return err_hint(err,
 				"`sbx doctor` says whether overlayfs works where the store is");

@@ -13,6 +13,7 @@
 #ifndef SBX_RUN_ROOT_H
 #define SBX_RUN_ROOT_H
 
+struct arena;
 struct err;
 struct plan;
 struct service;
@@ -29,5 +30,11 @@ int root_host(const struct plan *plan, struct err *err);     /* host/ */
 int root_standins(const struct plan *plan, struct err *err); /* standin/ */
 int root_fuse(const struct plan *plan, int lock_fd, struct service *ret_fuse,
 	      struct err *err); /* root/ */
+
+/*
+ * The options of the overlay, for either driver: relative names of the building ground, no byte
+ * of a path of the user's.
+ */
+const char *root_options(struct arena *a, const char *more);
 
 #endif

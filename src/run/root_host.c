@@ -21,10 +21,11 @@
 /* Of a mount table, more than any machine has. */
 #define MOUNTINFO_MAX (16u << 20)
 
-static int show(int source, const char *target, struct err *err)
+/* Put what is at `source` over the folder `target` below `dir`. */
+static int show(int source, int dir, const char *target, struct err *err)
 {
 	_cleanup_fd_ int tree = -1;
-	_cleanup_fd_ int at = open(target, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	_cleanup_fd_ int at = openat(dir, target, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
 	if (at < 0)
 		return err_errno(err, errno, "cannot open '%s'", target);
@@ -35,25 +36,25 @@ static int show(int source, const char *target, struct err *err)
 	return mnt_attach(tree, at, err);
 }
 
-static int show_entry(struct arena *a, const struct plan *plan, const struct host_entry *entry,
+static int show_entry(const struct plan *plan, const struct host_entry *entry, int host,
 		      struct err *err)
 {
-	const char *target = arena_printf(a, "host/%s", entry->name);
-	const char *source = arena_printf(a, "/%s", entry->name);
+	_cleanup_free_ char *source = xasprintf("/%s", entry->name);
 	_cleanup_fd_ int fd = -1;
 
 	if (entry->target) {
-		if (symlink(entry->target, target) < 0 ||
-		    lchown(target, plan->root_owner, plan->root_owner) < 0)
+		if (symlinkat(entry->target, host, entry->name) < 0 ||
+		    fchownat(host, entry->name, plan->root_owner, plan->root_owner,
+			     AT_SYMLINK_NOFOLLOW) < 0)
 			return err_errno(err, errno, "cannot make the link '%s'", source);
 		return 0;
 	}
 	fd = open(source, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
 		return err_errno(err, errno, "cannot open '%s'", source);
-	if (mkdir(target, 0755) < 0)
-		return err_errno(err, errno, "cannot make the folder '%s'", target);
-	if (show(fd, target, err) < 0)
+	if (mkdirat(host, entry->name, 0755) < 0)
+		return err_errno(err, errno, "cannot make the folder 'host%s'", source);
+	if (show(fd, host, entry->name, err) < 0)
 		return err_prefix(err, "cannot show the host's '%s'", source);
 	return 0;
 }
@@ -150,19 +151,22 @@ static int show_dir(const char *dir, struct err *err)
 		return err_hint(err, "`image = dir:PATH` under [base] names a folder that holds "
 				     "an unpacked root");
 	}
-	if (show(fd, "host", err) < 0)
+	if (show(fd, AT_FDCWD, "host", err) < 0)
 		return err_prefix(err, "cannot show the root folder '%s'", dir);
 	return 0;
 }
 
 int root_host(const struct plan *plan, struct err *err)
 {
-	_cleanup_arena_ struct arena *a = arena_new();
+	_cleanup_fd_ int host = -1;
 
 	if (plan->base_dir)
 		return show_dir(plan->base_dir, err);
+	host = open("host", O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (host < 0)
+		return err_errno(err, errno, "cannot open the folder 'host'");
 	for (size_t i = 0; i < plan->n_entries; i++)
-		if (show_entry(a, plan, &plan->entries[i], err) < 0)
+		if (show_entry(plan, &plan->entries[i], host, err) < 0)
 			return -1;
 	return cover_foreign(err);
 }
