@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
@@ -86,9 +87,16 @@ static int serve_info(const struct command_context *context)
 	/* Without pid 1 and this one: sbx's own. */
 	info->processes = processes > 2 ? processes - 2 : 0;
 	info->uptime_ms = command_now_ms() - context->started_ms;
-	(void)strncpy(info->profile_digest, context->profile_digest,
-		      sizeof(info->profile_digest) - 1);
+	(void)snprintf(info->profile_digest, sizeof(info->profile_digest), "%s",
+		       context->profile_digest);
 	(void)proto_send(context->conn, PROTO_INFO_IS, &msg, NULL, 0);
+	return COMMAND_QUERY;
+}
+
+static int serve_stop(const struct command_context *context)
+{
+	reply(context, PROTO_TAKEN, 0);
+	(void)kill(1, SIGTERM);
 	return COMMAND_QUERY;
 }
 
@@ -387,18 +395,11 @@ int command_serve(const struct command_context *context)
 			reply_failed(context, &err);
 		return COMMAND_QUERY;
 	}
-	if (msg.type == PROTO_RUN) {
-		r = serve_run(context, &msg, fds, n);
-	} else if (context->inner) {
-		r = refuse(context);
-	} else if (msg.type == PROTO_INFO) {
-		r = serve_info(context);
-	} else if (msg.type == PROTO_STOP) {
-		reply(context, PROTO_TAKEN, 0);
-		(void)kill(1, SIGTERM);
-		r = COMMAND_QUERY;
-	} else {
-		r = refuse(context);
-	}
-	return r;
+	if (msg.type == PROTO_RUN)
+		return serve_run(context, &msg, fds, n);
+	if (msg.type == PROTO_INFO && !context->inner)
+		return serve_info(context);
+	if (msg.type == PROTO_STOP && !context->inner)
+		return serve_stop(context);
+	return refuse(context);
 }

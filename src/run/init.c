@@ -160,10 +160,16 @@ static int listen_inside(struct init *in, struct err *err)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX, .sun_path = INNER_SOCKET};
 
+	mode_t mask;
+	int r = -1;
+
 	in->inner = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-	if (in->inner < 0 ||
-	    bind(in->inner, (const struct sockaddr *)&address, sizeof(address)) < 0 ||
-	    chmod(INNER_SOCKET, 0666) < 0 || listen(in->inner, BACKLOG) < 0)
+	/* bind(2) gives the file the mode of the socket, less the umask. */
+	mask = umask(0);
+	if (in->inner >= 0 && fchmod(in->inner, 0666) == 0)
+		r = bind(in->inner, (const struct sockaddr *)&address, sizeof(address));
+	(void)umask(mask);
+	if (r < 0 || listen(in->inner, BACKLOG) < 0)
 		return err_errno(err, errno, "cannot listen at '%s'", INNER_SOCKET);
 	return 0;
 }

@@ -65,12 +65,13 @@ int mnt_new_tmpfs(const struct mnt_tmpfs *how, int *ret_fd, struct err *err)
 
 int mnt_clone(int fd, bool recursive, int *ret_fd, struct err *err)
 {
-	unsigned flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH;
-	int tree = open_tree(fd, "", recursive ? flags | AT_RECURSIVE : flags);
+	const unsigned deep = recursive ? AT_RECURSIVE : 0;
+	_cleanup_fd_ int tree =
+		open_tree(fd, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | deep);
 
 	if (tree < 0)
 		return err_errno(err, errno, "cannot clone a mount");
-	*ret_fd = tree;
+	*ret_fd = TAKE_FD(tree);
 	return 0;
 }
 

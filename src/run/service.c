@@ -4,7 +4,6 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
@@ -16,6 +15,7 @@
 #include "base/proc.h"
 #include "run/privs.h"
 
+/* The most that how->fds may have. */
 #define MAX_FDS 4
 
 static int become(bool as_root, struct err *err)
@@ -28,16 +28,21 @@ static int become(bool as_root, struct err *err)
 	return 0;
 }
 
-/* The fds 0, 1, 2 and those to keep, and no other. */
+/* The fds 0, 1, 2 and those to keep, and no other; err_fd until the exec. */
 static int arrange_fds(const struct service_how *how, int null_fd, int err_fd)
 {
+	int keep[MAX_FDS + 1] = {err_fd};
+	size_t n = 1;
+
 	if (dup2(null_fd, STDIN_FILENO) < 0 || dup2(null_fd, STDOUT_FILENO) < 0 ||
 	    dup2(err_fd, STDERR_FILENO) < 0)
 		return -1;
 	for (size_t i = 0; i < how->n_fds; i++)
 		if (fcntl(how->fds[i], F_SETFD, 0) < 0)
 			return -1;
-	proc_close_fds_except(STDERR_FILENO + 1, how->fds, how->n_fds);
+	for (size_t i = 0; i < how->n_fds && n <= MAX_FDS; i++)
+		keep[n++] = how->fds[i];
+	proc_close_fds_except(STDERR_FILENO + 1, keep, n);
 	return 0;
 }
 
@@ -61,7 +66,8 @@ _Noreturn static void child(const struct service_how *how, int null_fd, int err_
 		_exit(126);
 	(void)execve(how->argv[0], (char *const *)(uintptr_t)how->argv,
 		     (char *const *)(uintptr_t)environment);
-	(void)fprintf(stderr, "cannot run it: %s\n", strerror(errno));
+	(void)err_errno(&err, errno, "cannot run it");
+	(void)!write(err_fd, err.msg, strlen(err.msg));
 	_exit(127);
 }
 

@@ -160,7 +160,7 @@ static int start_folder(struct arena *a, const struct sudo_args *args,
 static int run(struct arena *a, const struct sudo_args *args, int *ret_status, struct err *err)
 {
 	const struct sudo_user caller = find_caller(a);
-	struct sudo_user target;
+	struct sudo_user target = {0};
 	const char *shell = getenv("SHELL");
 	struct client_ids ids;
 	struct client_request request = {0};
@@ -183,7 +183,7 @@ static int run(struct arena *a, const struct sudo_args *args, int *ret_status, s
 
 static int dispatch(struct arena *a, const char *const *argv, int *ret_status, struct err *err)
 {
-	struct sudo_args args;
+	struct sudo_args args = {0};
 
 	if (sudo_args_read(a, argv, &args, err) < 0)
 		return -1;

@@ -148,18 +148,23 @@ static int read_long(struct reader *r, struct err *err)
 	return apply(r, o, word, err);
 }
 
+static const struct option *find_short(char letter)
+{
+	for (size_t i = 0; i < N_OPTIONS; i++)
+		if (options[i].letter == letter)
+			return &options[i];
+	return NULL;
+}
+
 /* "-nE", "-uroot" or "-u root". */
 static int read_short(struct reader *r, struct err *err)
 {
 	const char *text = *r->argv++;
 
 	for (const char *p = text + 1; *p; p++) {
-		const struct option *o = NULL;
+		const struct option *o = find_short(*p);
 		const char *word = NULL;
 
-		for (size_t i = 0; !o && i < N_OPTIONS; i++)
-			if (options[i].letter == *p)
-				o = &options[i];
 		if (!o)
 			return err_kind(err, ERR_USAGE, "sudo: unknown option '-%c'", *p);
 		if (o->takes == A_WORD) {

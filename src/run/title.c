@@ -46,13 +46,12 @@ static void wipe(uint64_t start, uint64_t end)
 
 void title_set(const char *comm, const char *title)
 {
-	static char *none[] = {NULL};
 	uint64_t bound[N_BOUNDS] = {0};
 
 	(void)prctl(PR_SET_NAME, comm);
+	(void)clearenv();
 	if (find_bounds(bound) < 0)
 		return;
-	environ = none;
 	wipe(bound[ENV_START], bound[ENV_END]);
 	wipe(bound[ARG_START], bound[ARG_END]);
 	if (bound[ARG_END] - bound[ARG_START] > 1) {
