@@ -43,8 +43,7 @@ int root_fuse(const struct plan *plan, int lock_fd, struct service *ret_fuse, st
 		plan->fuse_overlayfs,
 		"-f",
 		"-o",
-		arena_printf(a, "lowerdir=standin:host,upperdir=env/upper,workdir=env/work%s%s",
-			     plan->fuse_options[0] ? "," : "", plan->fuse_options),
+		root_options(a, plan->fuse_options),
 		arena_printf(a, "/dev/fd/%d", fuse),
 		NULL,
 	};
