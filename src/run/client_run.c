@@ -54,6 +54,7 @@ struct run {
 	bool left_stopped; /* the command is stopped and this process is not */
 	bool cut;          /* the rest of the output is not waited for */
 	int dies_of;       /* a signal, or 0 */
+	uint32_t closed;   /* bit N: fd N (0, 1, 2) is closed */
 	int status;
 };
 
@@ -166,18 +167,14 @@ static int went_away(struct err *err)
 
 static int send_request(struct run *r, const struct client_request *request, struct err *err)
 {
-	struct proto_msg msg = {.u.run = {.terminal = r->terminal.bits}};
+	struct proto_msg msg = {.u.run = {.terminal = r->terminal.bits, .closed = r->closed}};
 	_cleanup_fd_ int body_fd = -1;
 	int fds[1 + STDERR_FILENO + 1];
 	size_t n = 1;
 
-	/* Before a new fd could take the place of one that is closed. */
-	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
-		if (fcntl(fd, F_GETFD) < 0)
-			msg.u.run.closed |= 1U << fd;
-		else if (!(r->terminal.bits & 1U << fd))
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+		if (!((r->terminal.bits | r->closed) & 1U << fd))
 			fds[n++] = fd;
-	}
 	if (make_body(request, &body_fd, err) < 0)
 		return -1;
 	fds[0] = body_fd;
@@ -361,6 +358,18 @@ static int take_message(struct run *r, struct err *err)
 	return 0;
 }
 
+/* All that are there: what was said before a signal came is known when it is handled. */
+static int take_messages(struct run *r, struct err *err)
+{
+	struct pollfd p = {.fd = r->sock, .events = POLLIN};
+
+	do {
+		if (take_message(r, err) < 0)
+			return -1;
+	} while (!r->ended && poll(&p, 1, 0) == 1);
+	return 0;
+}
+
 /* ---- the loop ---- */
 
 enum { SOCK, SIGNALS, TERMINAL };
@@ -375,11 +384,12 @@ static int run_once(struct run *r, struct err *err)
 	terminal_poll(&r->terminal, p + TERMINAL);
 	if (poll(p, LENGTH(p), terminal_timeout(&r->terminal)) < 0)
 		return errno == EINTR ? 0 : err_errno(err, errno, "cannot wait for the command");
+	terminal_pump(&r->terminal, p + TERMINAL);
+	/* Before the signals: one that comes after PROTO_TAKEN is for the command. */
+	if (p[SOCK].revents && take_messages(r, err) < 0)
+		return -1;
 	if (p[SIGNALS].revents)
 		take_signals(r);
-	terminal_pump(&r->terminal, p + TERMINAL);
-	if (p[SOCK].revents && take_message(r, err) < 0)
-		return -1;
 	if (r->started && !r->ended && terminal_look(&r->terminal))
 		tell_size(r);
 	return 0;
@@ -387,6 +397,10 @@ static int run_once(struct run *r, struct err *err)
 
 static int run_all(struct run *r, const struct client_request *request, struct err *err)
 {
+	/* Before a file of ours can take the place of one that is closed. */
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+		if (fcntl(fd, F_GETFD) < 0)
+			r->closed |= 1U << fd;
 	terminal_open(&r->terminal);
 	if (signals_take(&r->signals, err) < 0 || send_request(r, request, err) < 0)
 		return -1;
