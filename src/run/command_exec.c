@@ -151,13 +151,12 @@ static int exec_shell(struct arena *a, const char *shell, const struct strv *env
 	return exec_in_path(a, fallback, env, err);
 }
 
-/* Whatever pid 1 blocked or a client ignored: all at their defaults. */
-static void reset_signals(void)
+/* The guard has put all at their defaults (run/guard.c), and none was handled or ignored since; they
+ * are only blocked. */
+static void unblock_signals(void)
 {
 	sigset_t none;
 
-	for (int n = 1; n <= SIGRTMAX; n++)
-		(void)signal(n, SIG_DFL);
 	(void)sigemptyset(&none);
 	(void)sigprocmask(SIG_SETMASK, &none, NULL);
 }
@@ -199,7 +198,7 @@ static int run(struct arena *a, const struct command_exec *c, struct err *err)
 	change_folder(c);
 	if (arrange_stdio(c) < 0)
 		return err_errno(err, errno, "cannot arrange the standard streams");
-	reset_signals();
+	unblock_signals();
 	if (seccomp_install(c->context->filters, is_root(c), err) < 0)
 		return -1;
 	if (c->body->argv)

@@ -20,7 +20,23 @@
 #include "run/root.h"
 #include "run/service.h"
 
-int root_fuse(const struct plan *plan, int lock_fd, struct service *ret_fuse, struct err *err)
+/*
+ * fuse-overlayfs reads a folder whole when it first looks into it, and opens each entry to tell
+ * its inode by number and device: /usr/bin and the libraries take longer than all else of a start.
+ * With fast_ino it takes the numbers that readdir(3) gives and no device; that is as good where
+ * there is one filesystem, and where there are more it would take one file for another.
+ */
+static const char *options_of(struct arena *a, const struct plan *plan,
+			      const struct root_base *base)
+{
+	const char *fast = base->one_filesystem ? "fast_ino=1" : "";
+	const char *comma = fast[0] && plan->fuse_options[0] ? "," : "";
+
+	return root_options(a, base, arena_printf(a, "%s%s%s", fast, comma, plan->fuse_options));
+}
+
+int root_fuse(const struct plan *plan, const struct root_base *base, int lock_fd,
+	      struct service *ret_fuse, struct err *err)
 {
 	_cleanup_arena_ struct arena *a = arena_new();
 	_cleanup_fd_ int fuse = open("/dev/fuse", O_RDWR | O_CLOEXEC);
@@ -43,7 +59,7 @@ int root_fuse(const struct plan *plan, int lock_fd, struct service *ret_fuse, st
 		plan->fuse_overlayfs,
 		"-f",
 		"-o",
-		root_options(a, plan->fuse_options),
+		options_of(a, plan, base),
 		arena_printf(a, "/dev/fd/%d", fuse),
 		NULL,
 	};

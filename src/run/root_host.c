@@ -1,6 +1,7 @@
 /* The base below the overlay: parts of the host's root, or a folder that holds a root. */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
@@ -36,25 +37,47 @@ static int show(int source, int dir, const char *target, struct err *err)
 	return mnt_attach(tree, at, err);
 }
 
-static int show_entry(const struct plan *plan, const struct host_entry *entry, int host,
-		      struct err *err)
+/* The link of an entry, as the environment kept it or made now. */
+static int keep_link(const struct plan *plan, const struct host_entry *entry, int base,
+		     struct err *err)
+{
+	char target[PATH_MAX];
+	ssize_t n = readlinkat(base, entry->name, target, sizeof(target) - 1);
+
+	if (n > 0) {
+		target[n] = '\0';
+		if (str_eq(target, entry->target))
+			return 0;
+	}
+	if (fs_remove_tree_at(base, entry->name, err) < 0)
+		return -1;
+	if (symlinkat(entry->target, base, entry->name) < 0 ||
+	    fchownat(base, entry->name, plan->root_owner, plan->root_owner, AT_SYMLINK_NOFOLLOW) <
+		    0)
+		return err_errno(err, errno, "cannot make the link '%s' in '%s/base'", entry->name,
+				 plan->env_dir);
+	return 0;
+}
+
+static int show_entry(const struct plan *plan, const struct host_entry *entry, int base,
+		      struct root_base *ret_base, struct err *err)
 {
 	_cleanup_free_ char *source = xasprintf("/%s", entry->name);
 	_cleanup_fd_ int fd = -1;
+	struct stat ours;
+	struct stat theirs;
 
-	if (entry->target) {
-		if (symlinkat(entry->target, host, entry->name) < 0 ||
-		    fchownat(host, entry->name, plan->root_owner, plan->root_owner,
-			     AT_SYMLINK_NOFOLLOW) < 0)
-			return err_errno(err, errno, "cannot make the link '%s'", source);
-		return 0;
-	}
+	if (entry->target)
+		return keep_link(plan, entry, base, err);
 	fd = open(source, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0)
+	if (fd < 0 || fstat(fd, &theirs) < 0 || fstat(base, &ours) < 0)
 		return err_errno(err, errno, "cannot open '%s'", source);
-	if (mkdirat(host, entry->name, 0755) < 0)
-		return err_errno(err, errno, "cannot make the folder 'host%s'", source);
-	if (show(fd, host, entry->name, err) < 0)
+	if (theirs.st_dev != ours.st_dev)
+		ret_base->one_filesystem = false;
+	if (mkdirat(base, entry->name, 0755) < 0 && errno != EEXIST)
+		return err_errno(err, errno, "cannot make the folder '%s/base%s'", plan->env_dir,
+				 source);
+	if (show(fd, base, entry->name, err) < 0)
 		return err_prefix(err, "cannot show the host's '%s'", source);
 	return 0;
 }
@@ -119,7 +142,7 @@ static int cover(const char *path, struct err *err)
 }
 
 /* Cover what is mounted below the folders that came along. */
-static int cover_foreign(struct err *err)
+static int cover_foreign(struct root_base *ret_base, struct err *err)
 {
 	_cleanup_buf_ struct buf text = {0};
 	_cleanup_free_ char *cwd = getcwd(NULL, 0);
@@ -130,14 +153,18 @@ static int cover_foreign(struct err *err)
 		return err_errno(err, errno, "cannot tell the building ground");
 	if (fs_read_at(AT_FDCWD, "/proc/self/mountinfo", MOUNTINFO_MAX, &text, err) < 0)
 		return -1;
-	buf_printf(&prefix, "%s/host/", cwd);
+	buf_printf(&prefix, "%s/" ROOT_BASE "/", cwd);
 	for (char *line = strtok_r(text.p, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
 		const char *point = mount_point(line);
 
-		if (!point || !str_starts(point, prefix.p) || !is_foreign(point + prefix.len))
+		if (!point || !str_starts(point, prefix.p))
 			continue;
-		if (cover(point, err) < 0)
-			return -1;
+		if (is_foreign(point + prefix.len)) {
+			if (cover(point, err) < 0)
+				return -1;
+		} else if (strchr(point + prefix.len, '/')) {
+			ret_base->one_filesystem = false;
+		}
 	}
 	return 0;
 }
@@ -151,22 +178,26 @@ static int show_dir(const char *dir, struct err *err)
 		return err_hint(err, "`image = dir:PATH` under [base] names a folder that holds "
 				     "an unpacked root");
 	}
-	if (show(fd, AT_FDCWD, "host", err) < 0)
+	if (show(fd, AT_FDCWD, ROOT_BASE, err) < 0)
 		return err_prefix(err, "cannot show the root folder '%s'", dir);
 	return 0;
 }
 
-int root_host(const struct plan *plan, struct err *err)
+int root_host(const struct plan *plan, struct root_base *ret_base, struct err *err)
 {
-	_cleanup_fd_ int host = -1;
+	_cleanup_fd_ int base = -1;
 
+	/* On the environment's filesystem, not on a tmpfs: see root_base.one_filesystem. */
+	if (mkdir(ROOT_BASE, 0755) < 0 && errno != EEXIST)
+		return err_errno(err, errno, "cannot make the folder '%s/base'", plan->env_dir);
 	if (plan->base_dir)
 		return show_dir(plan->base_dir, err);
-	host = open("host", O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (host < 0)
-		return err_errno(err, errno, "cannot open the folder 'host'");
+	base = open(ROOT_BASE, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (base < 0)
+		return err_errno(err, errno, "cannot open the folder '%s/base'", plan->env_dir);
+	ret_base->one_filesystem = true;
 	for (size_t i = 0; i < plan->n_entries; i++)
-		if (show_entry(plan, &plan->entries[i], host, err) < 0)
+		if (show_entry(plan, &plan->entries[i], base, ret_base, err) < 0)
 			return -1;
-	return cover_foreign(err);
+	return cover_foreign(ret_base, err);
 }
