@@ -45,6 +45,21 @@ make_users()
 	fi
 }
 
+# A14: a file that a group is kept out of, and the users in that group.
+make_group()
+{
+	getent group sbxtest-grp >/dev/null || as_root groupadd sbxtest-grp || return 0
+	for user in sbxtest-sub sbxtest-one; do
+		id -nG "$user" 2>/dev/null | grep -qw sbxtest-grp ||
+			as_root usermod -a -G sbxtest-grp "$user" || say "cannot put $user into sbxtest-grp"
+	done
+	[ -e /var/lib/sbxtest-grp/secret ] && return 0
+	as_root mkdir -p /var/lib/sbxtest-grp &&
+		echo 'closed to the group' | as_root tee /var/lib/sbxtest-grp/secret >/dev/null &&
+		as_root chgrp sbxtest-grp /var/lib/sbxtest-grp/secret &&
+		as_root chmod 0705 /var/lib/sbxtest-grp/secret || say "cannot make the file for A14"
+}
+
 # What no test may change on the host, as a listing.
 host_state()
 {
@@ -117,6 +132,7 @@ run_tests()
 	keep_sudo
 	open_devices
 	make_users
+	make_group
 	tmp=$(mktemp -d /var/tmp/sbx-test.XXXXXX)
 	trap 'rm -rf "$tmp"; [ -z "$keeper" ] || kill "$keeper"' EXIT
 	trap 'exit 130' INT TERM HUP
