@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -60,6 +61,13 @@ static int find_output(uint32_t bits)
 	return -1;
 }
 
+static bool is_pipe(int fd)
+{
+	struct stat st;
+
+	return fstat(fd, &st) == 0 && (S_ISFIFO(st.st_mode) || S_ISSOCK(st.st_mode));
+}
+
 void terminal_open(struct terminal *t)
 {
 	int out;
@@ -77,6 +85,7 @@ void terminal_open(struct terminal *t)
 		if (t->in < 0)
 			t->in = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3);
 	}
+	t->lazy = t->in >= 0 && is_pipe(STDOUT_FILENO);
 	out = find_output(t->bits);
 	if (out < 0)
 		return;
@@ -165,9 +174,20 @@ static void set_raw(struct terminal *t)
 	/* Ours still: then what is saved is what was there before. */
 	if (!same_modes(&now, &t->set))
 		t->saved = now;
-	t->set = t->saved;
-	cfmakeraw(&t->set);
-	t->raw = tcsetattr(t->in, TCSANOW, &t->set) == 0;
+	now = t->saved;
+	cfmakeraw(&now);
+	if (tcsetattr(t->in, TCSANOW, &now) < 0)
+		return;
+	/* As the terminal sees them, which need not have everything. */
+	t->raw = tcgetattr(t->in, &t->set) == 0;
+	t->lazy = false;
+}
+
+static bool edits_lines(int fd)
+{
+	struct termios now;
+
+	return tcgetattr(fd, &now) == 0 && now.c_lflag & ICANON && now.c_lflag & ECHO;
 }
 
 bool terminal_look(struct terminal *t)
@@ -180,14 +200,20 @@ bool terminal_look(struct terminal *t)
 		t->raw = false;
 		return false;
 	}
-	if (!t->raw && t->in >= 0 && t->master >= 0 && !t->ending)
+	if (t->raw || t->in < 0 || t->master < 0 || t->ending)
+		return !was;
+	/* A password, an editor: the inside wants each key. */
+	if (!t->lazy || !edits_lines(t->master))
 		set_raw(t);
 	return !was;
 }
 
 void terminal_restore(struct terminal *t)
 {
-	if (t->raw && in_foreground(t))
+	struct termios now;
+
+	/* Only those of our own making: another one may have set some since, for itself. */
+	if (t->raw && in_foreground(t) && tcgetattr(t->in, &now) == 0 && same_modes(&now, &t->set))
 		(void)tcsetattr(t->in, TCSANOW, &t->saved);
 	t->raw = false;
 	t->foreground = false;
@@ -221,7 +247,7 @@ void terminal_poll(const struct terminal *t, struct pollfd ret[TERMINAL_FDS])
 		ret[OUT].events |= POLLOUT;
 	else
 		ret[MASTER].events |= POLLIN;
-	if (t->typed.n == 0 && t->raw)
+	if (t->typed.n == 0 && (t->raw || (t->lazy && t->foreground && edits_lines(t->in))))
 		ret[IN].events |= POLLIN;
 	/* Its POLLHUP cannot be masked, and would be reported without end. */
 	if (t->quiet || (ret[MASTER].events == 0))
@@ -353,6 +379,8 @@ void terminal_pump(struct terminal *t, const struct pollfd polled[TERMINAL_FDS])
 	}
 	if (polled[IN].revents & POLLIN && t->raw)
 		take_typed(t);
+	else if (polled[IN].revents & POLLIN)
+		set_raw(t);
 	if (t->master >= 0 && !push(t->master, &t->typed, sizeof(t->typed.bytes)))
 		t->typed.n = 0;
 	if (polled[OUT].revents & POLLOUT || polled[MASTER].revents & (POLLIN | GONE) || t->quiet)

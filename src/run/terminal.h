@@ -35,6 +35,11 @@ struct terminal {
 	int out;        /* what is shown; -1: nowhere, it is dropped */
 	int master;     /* the pty's; -1 before terminal_attach and after a hang-up */
 	bool out_waits; /* writing to `out` may block */
+	/*
+	 * stdout is a pipe, and what reads it may want the terminal (`sbx run x | less`): modes and
+	 * keys are left to it until a line is typed or the inside changes its own modes.
+	 */
+	bool lazy;
 	bool foreground;
 	bool raw;   /* raw mode is set, and `saved` is what to go back to */
 	bool quiet; /* nobody has the inside open: look again later */
