@@ -165,6 +165,8 @@ static int check_sources(const struct plan *plan, const struct origin *base, str
 {
 	if (plan->base_dir && access(plan->base_dir, X_OK) < 0) {
 		(void)err_errno(err, errno, "cannot use '%s' as the root", plan->base_dir);
+		(void)err_hint(err, "`image = dir:PATH` under [base] names a folder that holds an "
+				    "unpacked root");
 		return base->file ? err_prefix(err, "%s:%d", base->file, base->line) : -1;
 	}
 	for (size_t i = 0; i < plan->n_mounts; i++) {
@@ -220,12 +222,11 @@ static int connect_or_start(struct arena *a, struct workplace *w, const struct p
 	/* Only now: a command in a running sandbox must not wait for what only starting one needs. */
 	if (!*ret_plan && open_plan(a, w, ret_plan, err) < 0)
 		return -1;
-	if (client_start(*ret_plan, &w->env, w->digest, ret_sock, err) < 0)
+	/* Before the start, which gives files to subordinate ids: even one that fails leaves an
+	 * environment that `sbx rm` knows how to remove. */
+	if (w->env.rung < 0 && env_set_rung(&w->store, &w->env, (int)(*ret_plan)->rung, err) < 0)
 		return -1;
-	/* After the start: an environment that never ran is not bound to an id map. */
-	if (w->env.rung < 0)
-		return env_set_rung(&w->store, &w->env, (int)(*ret_plan)->rung, err);
-	return 0;
+	return client_start(*ret_plan, &w->env, w->digest, ret_sock, err);
 }
 
 int open_workdir(struct arena *a, const char *cwd, const char *workdir, const char **ret,

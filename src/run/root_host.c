@@ -169,30 +169,28 @@ static int cover_foreign(struct root_base *ret_base, struct err *err)
 	return 0;
 }
 
-static int show_dir(const char *dir, struct err *err)
+static int show_dir(const char *dir, int env, struct err *err)
 {
 	_cleanup_fd_ int fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
 
-	if (fd < 0) {
-		(void)err_errno(err, errno, "cannot open the root folder '%s'", dir);
-		return err_hint(err, "`image = dir:PATH` under [base] names a folder that holds "
-				     "an unpacked root");
-	}
-	if (show(fd, AT_FDCWD, ROOT_BASE, err) < 0)
+	if (fd < 0)
+		return err_errno(err, errno, "cannot open the root folder '%s'", dir);
+	if (show(fd, env, "base", err) < 0)
 		return err_prefix(err, "cannot show the root folder '%s'", dir);
 	return 0;
 }
 
 int root_host(const struct plan *plan, struct root_base *ret_base, struct err *err)
 {
+	_cleanup_fd_ int env = open("env", O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	_cleanup_fd_ int base = -1;
 
 	/* On the environment's filesystem, not on a tmpfs: see root_base.one_filesystem. */
-	if (mkdir(ROOT_BASE, 0755) < 0 && errno != EEXIST)
+	if (env < 0 || (mkdirat(env, "base", 0755) < 0 && errno != EEXIST))
 		return err_errno(err, errno, "cannot make the folder '%s/base'", plan->env_dir);
 	if (plan->base_dir)
-		return show_dir(plan->base_dir, err);
-	base = open(ROOT_BASE, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		return show_dir(plan->base_dir, env, err);
+	base = openat(env, "base", O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (base < 0)
 		return err_errno(err, errno, "cannot open the folder '%s/base'", plan->env_dir);
 	ret_base->one_filesystem = true;

@@ -323,6 +323,46 @@ def test_long_data_path():
         p.sbx("rm", "-f", env=env).ok()
 
 
+def test_masked_proc():
+    """Inside a container that hides a part of /proc the kernel gives no new one: told, and doctor named."""
+    with Project() as p:
+        env = dict(p.env, XDG_DATA_HOME=os.path.join(p.parent, "fresh"))
+        prefix = hidden("--tmpfs", "/proc/bus")
+        result = command(prefix + [harness.SBX, "run", "true"], cwd=p.dir, env=env)
+        refused(result, r"/proc.*Operation not permitted", r"inside a container whose /proc is masked")
+        doctor_tells(prefix, p, r"/proc", env)
+
+
+def test_profile_that_is_a_link():
+    """sbx.ini is protected inside; a link in its place could be changed, and is refused."""
+    with Project(ini=None) as p:
+        with open(os.path.join(p.parent, "real.ini"), "w", encoding="utf-8") as f:
+            f.write(harness.NO_NET)
+        os.symlink("../real.ini", p.path("sbx.ini"))
+        refused(p.run("true"), r"cannot protect .*sbx\.ini.*symbolic link", r"put the file itself there")
+        # The start had begun: what it made belongs to subordinate ids, and can be removed all the same.
+        p.sbx("rm", "-f").ok()
+        equal(os.listdir(os.path.join(p.env["XDG_DATA_HOME"], "sbx/tmp")), [], "left of it")
+
+
+def test_root_folder_that_is_not_there():
+    """`image = dir:` of nothing: the profile's line, and what the key means."""
+    with Project(ini=harness.NO_NET + "[base]\nimage = dir:/no/such/root\n") as p:
+        p.sbx("allow", "--yes")
+        refused(p.run("true"), r"sbx\.ini:4: .*/no/such/root", r".*image = dir:PATH.*unpacked root")
+
+
+def test_another_user_with_one_id():
+    """sudo -u somebody: with subordinate ids it works, with one id it says why not."""
+    with Project() as p:
+        result = p.run("sudo", "-u", "daemon", "id", "-un")
+        if harness.has_subids():
+            equal(result.ok().out, "daemon\n", "the user")
+            return
+        check(result.status != 0, f"status {result.status}")
+        match(r"only one id.*^hint: with subordinate ids there are many", result.err, "the message")
+
+
 def test_project_that_vanished():
     """A folder removed under the caller's feet."""
     with Project() as p:
