@@ -190,6 +190,12 @@ static bool edits_lines(int fd)
 	return tcgetattr(fd, &now) == 0 && now.c_lflag & ICANON && now.c_lflag & ECHO;
 }
 
+/* Whole lines come from the terminal, and nobody but the command can be meant. */
+static bool gives_lines(const struct terminal *t)
+{
+	return t->lazy && t->foreground && edits_lines(t->in);
+}
+
 bool terminal_look(struct terminal *t)
 {
 	bool was = t->foreground;
@@ -247,7 +253,7 @@ void terminal_poll(const struct terminal *t, struct pollfd ret[TERMINAL_FDS])
 		ret[OUT].events |= POLLOUT;
 	else
 		ret[MASTER].events |= POLLIN;
-	if (t->typed.n == 0 && (t->raw || (t->lazy && t->foreground && edits_lines(t->in))))
+	if (t->typed.n == 0 && (t->raw || gives_lines(t)))
 		ret[IN].events |= POLLIN;
 	/* Its POLLHUP cannot be masked, and would be reported without end. */
 	if (t->quiet || (ret[MASTER].events == 0))
@@ -379,7 +385,7 @@ void terminal_pump(struct terminal *t, const struct pollfd polled[TERMINAL_FDS])
 	}
 	if (polled[IN].revents & POLLIN && t->raw)
 		take_typed(t);
-	else if (polled[IN].revents & POLLIN)
+	else if (polled[IN].revents & POLLIN && gives_lines(t))
 		set_raw(t);
 	if (t->master >= 0 && !push(t->master, &t->typed, sizeof(t->typed.bytes)))
 		t->typed.n = 0;

@@ -256,6 +256,21 @@ static void a_pager_keeps_the_terminal(void **state)
 	assert_true(pty_raw(w->outer.slave));
 }
 
+/* It starts while this process waits for a line. */
+static void a_pager_that_comes_later_keeps_its_keys(void **state)
+{
+	struct world *w = *state;
+	struct pollfd p[TERMINAL_FDS];
+
+	run_in_pipeline(w);
+	terminal_poll(&w->t, p);
+	pty_make_raw(w->outer.slave);
+	pty_write(w->outer.master, "q");
+	assert_true(poll(p, TERMINAL_FDS, PTY_LIMIT_MS) > 0);
+	terminal_pump(&w->t, p);
+	pty_expect(w->outer.slave, "q");
+}
+
 static void a_line_typed_in_a_pipeline_is_the_commands(void **state)
 {
 	struct world *w = *state;
@@ -310,6 +325,7 @@ int main(void)
 		CASE(a_hang_up_passes_inside),
 		CASE(takes_the_terminal_in_the_foreground_alone),
 		CASE(a_pager_keeps_the_terminal),
+		CASE(a_pager_that_comes_later_keeps_its_keys),
 		CASE(a_line_typed_in_a_pipeline_is_the_commands),
 		CASE(an_inside_that_takes_keys_gets_them),
 		CASE(modes_of_others_are_left),
