@@ -53,6 +53,8 @@ def fails_cold_and_warm(p, prefix, message, hint, env=None):
         result = command(prefix + [harness.SBX, "run", "true"], cwd=p.dir, env=used)
         refused(result, message, hint)
     procs.nothing_left(before, 2)
+    # What had begun to be made may belong to subordinate ids.
+    command([harness.SBX, "rm", "-f"], cwd=p.dir, env=dict(p.env, XDG_DATA_HOME=fresh["XDG_DATA_HOME"]))
 
 
 def doctor_tells(prefix, p, pattern, env=None, needed=True):

@@ -98,22 +98,23 @@ def test_A1_links_made_from_inside():
     """Links that root of the sandbox left in its writable layer: the next start does not follow them."""
     plant = """
     for name in /etc/resolv.conf /etc/hosts /etc/hostname /etc/passwd /opt /mnt /srv /var/tmp; do
-        rm -rf "$name"; ln -s "$1" "$name"
+        rm -rf "$name" && ln -s "$1" "$name" || exit
     done
-    mv /home /home2; ln -s "$1" /home
-    true
     """
     for ini in (QUICK, DIR_BASE):
+        ran = 0
         with Project(ini=ini) as p, Canary(p) as canary:
             os.mkdir(p.path("sub"))
             if ini is DIR_BASE:
                 small_root(p.path("root"))
-            for number, target in enumerate(a1_targets(canary)[::1 if SOAK else 4]):
+            for number, target in enumerate(a1_targets(canary)[::1 if SOAK else 3]):
                 p.write("sbx.ini", ini)
-                p.sbx("run", "-e", f"e{number}", "--", "sudo", "sh", "-c", plant, "sh", target)
+                p.sbx("run", "-e", f"e{number}", "--", "sudo", "sh", "-c", plant, "sh", target).ok()
                 p.write("sbx.ini", ini + "[mounts]\n./sub = /opt/sub\n./sbx.ini = /mnt/ini\n")
-                inside_or_refused(p, canary, "-e", f"e{number}", "sh", "-c", LOOK, "sh", "/etc/hosts",
-                                  "/etc/resolv.conf", "/opt", "/opt/sub", "/mnt", "/home", canary.dir)
+                ran += inside_or_refused(p, canary, "-e", f"e{number}", "sh", "-c", LOOK, "sh",
+                                         "/etc/hosts", "/etc/resolv.conf", "/opt", "/opt/sub", "/mnt",
+                                         "/srv", "/var/tmp", canary.dir)
+            check(ran > 0, "some of these roots can be used")
 
 
 def test_A1_workdir_is_a_link():

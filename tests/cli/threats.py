@@ -22,7 +22,7 @@ QUICK = harness.NO_NET + "[sandbox]\nlinger = 0s\n"
 HERE = os.path.dirname(os.path.abspath(__file__))
 
 # What the small root holds, from the host: enough for a shell that looks around.
-TOOLS = ("sh", "cat", "env", "id", "ls", "mkdir", "true")
+TOOLS = ("sh", "cat", "env", "id", "ln", "ls", "mkdir", "rm", "true")
 
 
 def listing(folder, without=()):
