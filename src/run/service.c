@@ -46,7 +46,7 @@ static int arrange_fds(const struct service_how *how, int null_fd, int err_fd)
 	return 0;
 }
 
-_Noreturn static void child(const struct service_how *how, int null_fd, int err_fd)
+_Noreturn static void child(const struct service_how *how, pid_t parent, int null_fd, int err_fd)
 {
 	static const char *const environment[] = {"PATH=/usr/sbin:/usr/bin:/sbin:/bin",
 						  "LANG=C.UTF-8", NULL};
@@ -59,9 +59,11 @@ _Noreturn static void child(const struct service_how *how, int null_fd, int err_
 		(void)!write(err_fd, err.msg, strlen(err.msg));
 		_exit(126);
 	}
-	/* After the change of ids, which clears it; prctl(2).  Where the supervisor is gone already,
-	 * its end of our stderr is too, and the lock is free for the next start. */
+	/* After the change of ids, which clears it; prctl(2).  The signal does not come where the
+	 * supervisor is gone already. */
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != parent)
+		_exit(126);
 	if (arrange_fds(how, null_fd, err_fd) < 0)
 		_exit(126);
 	(void)execve(how->argv[0], (char *const *)(uintptr_t)how->argv,
@@ -88,11 +90,8 @@ int service_start(const struct service_how *how, struct service *ret, struct err
 	pid = fork();
 	if (pid < 0)
 		return err_errno(err, errno, "cannot start '%s'", how->argv[0]);
-	if (pid == 0) {
-		if (getppid() != parent)
-			_exit(126);
-		child(how, null_fd, write_fd);
-	}
+	if (pid == 0)
+		child(how, parent, null_fd, write_fd);
 	*ret = (struct service){.program = how->argv[0], .pid = pid, .err_fd = TAKE_FD(read_fd)};
 	return 0;
 }
