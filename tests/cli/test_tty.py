@@ -10,6 +10,7 @@ import struct
 import termios
 
 import harness
+import procs
 import terminal
 from harness import Project, check, equal, limit
 from terminal import PROMPT, outer_shell, sbx_pty, tame
@@ -180,9 +181,12 @@ def test_stopped_command_really_stops():
         shell.send("\x1a")
         shell.expect("Stopped")
         shell.expect(PROMPT)
-        equal(p.sh(f"cut -d' ' -f3 /proc/{pid}/stat").ok().out, "T\n", "state inside")
+        state = f"cut -d' ' -f3 /proc/{pid}/stat"
+        equal(p.sh(state).ok().out, "T\n", "state inside")
         shell.line("fg")
         shell.expect("sbx run")
+        # polls: the shell prints that before it hands over the terminal, and takes a Ctrl-C for its own.
+        procs.until(lambda: p.sh(state).ok().out == "S\n", 20, "the command to go on")
         shell.send("\x03")
         shell.expect(PROMPT)
         shell.line("echo status=$?=")
@@ -192,8 +196,9 @@ def test_stopped_command_really_stops():
 def test_background_from_the_outer_shell():
     """bg goes on without the terminal, and wait gets the status."""
     with Project() as p, outer_shell(p) as shell:
+        # A builtin: a shell that waits for its child's exec (vfork(2)) cannot be stopped.
         p.fifo("go")
-        shell.line("sbx run sh -c 'echo ready; cat go >/dev/null; echo went >file; exit 6'")
+        shell.line("sbx run sh -c 'echo ready; read x <go; echo went >file; exit 6'")
         shell.expect("ready\r\n")
         shell.send("\x1a")
         shell.expect("Stopped")
@@ -219,7 +224,7 @@ def test_started_in_the_background():
 def test_stop_of_a_pipeline():
     """Ctrl-Z and fg of a pipeline that has sbx in it."""
     with Project() as p, outer_shell(p) as shell:
-        shell.line("sbx run sh -c 'echo ready >&2; cat' | sed s/^/out:/")
+        shell.line("sbx run sh -c 'echo ready >&2; exec cat' | sed s/^/out:/")
         shell.expect("ready\r\n")
         shell.send("\x1a")
         shell.expect("Stopped")
