@@ -6,41 +6,10 @@
 #include <sys/syscall.h>
 #include <sys/utsname.h>
 
+#include "host_world.h"
 #include "plan/host.h"
 #include "plan/host_parts.h"
 #include "store/env.h"
-#include "store_world.h"
-
-/* The world's folder as the root of a machine. */
-static struct host_source made_machine(const struct world *w)
-{
-	struct host_source src = {.root = -1, .path = "/usr/bin:xbin::/opt/bin"};
-
-	world_mkdir(w, "etc");
-	world_mkdir(w, "usr/bin");
-	world_mkdir(w, "usr/lib");
-	world_mkdir(w, "var/lib");
-	world_mkdir(w, "proc/sys/kernel/random");
-	world_write(w, "proc/sys/kernel/random/boot_id", "boot-1\n");
-	world_write(
-		w, "etc/passwd",
-		arena_printf(w->a,
-			     "+::%u:0:::\nroot:x:7:7::/root:/bin/sh\nmade:x:%u:%u::/home/made:\n",
-			     (unsigned)getuid(), (unsigned)getuid(), (unsigned)getgid()));
-	world_write(w, "etc/group", arena_printf(w->a, "people:x:%u:\n", (unsigned)getgid()));
-	src.root = open(w->dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	assert_true(src.root >= 0);
-	return src;
-}
-
-static struct host_facts probe(const struct world *w, const struct host_source *src, int cache)
-{
-	struct host_facts f = {0};
-	struct err err = {0};
-
-	assert_int_equal(host_probe_at(w->a, src, cache, true, &f, &err), 0);
-	return f;
-}
 
 static void the_user_is_from_the_password_file(void **state)
 {
@@ -210,14 +179,6 @@ static void closed(const struct world *w, const char *path, mode_t mode)
 	assert_int_equal(chmod(world_path(w, path), mode & 07777U), 0);
 }
 
-static void assert_unreadable(const struct host_special *u, const char *path, bool is_dir,
-			      unsigned mode)
-{
-	assert_string_equal(u->path, path);
-	assert_int_equal(u->is_dir, is_dir);
-	assert_int_equal(u->mode, mode);
-}
-
 /* Only root can give files away; another user's run leaves it to the golden tests of plan/. */
 static void owned_paths_are_found(void **state)
 {
@@ -380,108 +341,6 @@ static void overlay_is_tried_where_the_store_is(void **state)
 	assert_int_equal(proc_call(overlay_on_tmpfs, *state), 0);
 }
 
-static void answers_are_kept(void **state)
-{
-	struct world *w = *state;
-	struct host_source src = made_machine(w);
-	int cache = open(w->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	struct host_cache has = {.has_ns = true, .has_base = true};
-	const struct timespec times[2] = {{.tv_sec = 12345}, {.tv_sec = 12345}};
-	struct host_special u[] = {
-		{.path = "/etc/a\n%\xff", .mode = 0640},
-		{.path = "/var/x y", .is_dir = true, .mode = 0710},
-		{.path = "/var/own",
-		 .is_dir = true,
-		 .mode = 0755,
-		 .readable = true,
-		 .uid = 6,
-		 .gid = 12},
-	};
-	struct host_facts f = probe(w, &src, -1);
-	struct host_facts g;
-
-	/* An answer that only the cache can have given. */
-	f.special = u;
-	f.n_special = 3;
-	f.userns = true;
-	f.overlay_userxattr = true;
-	host_cache_save(w->a, cache, src.root, &f, &has);
-	g = probe(w, &src, cache);
-	assert_int_equal(g.n_special, 3);
-	assert_unreadable(&g.special[0], "/etc/a\n%\xff", false, 0640);
-	assert_unreadable(&g.special[1], "/var/x y", true, 0710);
-	assert_true(g.special[2].readable && g.special[2].is_dir);
-	assert_int_equal(g.special[2].uid, 6);
-	assert_int_equal(g.special[2].gid, 12);
-	assert_true(g.overlay_userxattr);
-	/* A file came into /etc: the paths are looked for again. (The time is set: clocks are coarse.) */
-	assert_int_equal(utimensat(AT_FDCWD, world_path(w, "etc"), times, 0), 0);
-	g = probe(w, &src, cache);
-	assert_int_equal(g.n_special, 0);
-	/* Another boot. */
-	host_cache_save(w->a, cache, src.root, &f, &has);
-	world_write(w, "proc/sys/kernel/random/boot_id", "boot-2\n");
-	host_cache_load(w->a, cache, src.root, &f, &has);
-	assert_true(has.has_ns);
-	f.boot_id = "boot-2";
-	host_cache_load(w->a, cache, src.root, &f, &has);
-	assert_false(has.has_ns);
-	assert_false(has.has_base);
-	(void)close(cache);
-	(void)close(src.root);
-}
-
-static void a_damaged_cache_is_no_cache(void **state)
-{
-	static const char *const texts[] = {
-		"",
-		"{",
-		"[]",
-		"{\"version\": 9}",
-		"{\"version\": 2, \"namespaces\": 3, \"base\": []}",
-		"{\"version\": 2, \"base\": {\"key\": \"KEY\", \"special\": [\"f06\"]}}",
-		"{\"version\": 2, \"base\": {\"key\": \"KEY\", \"special\": [\"f0640 0:0 etc\"]}}",
-		"{\"version\": 2, \"base\": {\"key\": \"KEY\", \"special\": [\"x0640 0:0 /etc\"]}}",
-		"{\"version\": 2, \"base\": {\"key\": \"KEY\", \"special\": [\"f0640 0 /etc\"]}}",
-		"{\"version\": 2, \"base\": {\"key\": \"KEY\", \"special\": [\"f0640 x:0 /etc\"]}}",
-		"{\"version\": 2, \"base\": {\"key\": \"KEY\", \"special\": [3]}}",
-		"{\"version\": 2, \"base\": {\"key\": \"KEY\", \"special\": 3}}",
-	};
-	struct world *w = *state;
-	struct host_source src = made_machine(w);
-	int cache = open(w->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	struct host_facts f = probe(w, &src, cache);
-	_cleanup_buf_ struct buf good = {0};
-	struct err err = {0};
-	const char *key;
-
-	assert_int_equal(fs_read_at(cache, "host.json", 65536, &good, &err), 0);
-	key = strstr(strstr(good.p, "\"base\""), "\"key\": \"") + 8;
-	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
-		const char *at = strstr(texts[i], "KEY");
-		struct host_cache has = {0};
-
-		world_write(w, "host.json",
-			    at ? arena_printf(w->a, "%.*s%.*s%s", (int)(at - texts[i]), texts[i],
-					      (int)strcspn(key, "\""), key, at + 3)
-			       : texts[i]);
-		host_cache_load(w->a, cache, src.root, &f, &has);
-		assert_false(has.has_ns);
-		assert_false(has.has_base);
-	}
-	world_write(w, "host.json", good.p);
-	{
-		struct host_cache has = {0};
-
-		host_cache_load(w->a, cache, src.root, &f, &has);
-		assert_true(has.has_base);
-	}
-	host_forget(cache);
-	assert_int_equal(faccessat(cache, "host.json", F_OK, 0), -1);
-	(void)close(cache);
-	(void)close(src.root);
-}
-
 static void this_machine_can_be_probed(void **state)
 {
 	struct world *w = *state;
@@ -511,8 +370,6 @@ int main(void)
 		TEST(causes_are_named),
 		TEST(a_forbidden_namespace_is_a_fact_and_not_kept),
 		TEST(overlay_is_tried_where_the_store_is),
-		TEST(answers_are_kept),
-		TEST(a_damaged_cache_is_no_cache),
 		TEST(this_machine_can_be_probed),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
