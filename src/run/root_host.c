@@ -124,16 +124,21 @@ static bool is_foreign(const char *below)
 	return depth >= 2;
 }
 
-static int cover(const char *path, struct err *err)
+static int cover(const char *path, struct root_base *ret_base, struct err *err)
 {
 	static const struct mnt_tmpfs how = {.mode = 0755};
 	_cleanup_fd_ int at = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 	_cleanup_fd_ int empty = -1;
 	struct stat st;
 
-	/* One that is covered already, or a single file (a container's resolv.conf). */
-	if (at < 0 || fstat(at, &st) < 0 || !S_ISDIR(st.st_mode))
+	/* One that is covered already. */
+	if (at < 0)
 		return 0;
+	/* A single file (a container's own) shows, with the number that it has elsewhere. */
+	if (fstat(at, &st) < 0 || !S_ISDIR(st.st_mode)) {
+		ret_base->one_filesystem = false;
+		return 0;
+	}
 	if (mnt_new_tmpfs(&how, &empty, err) < 0 ||
 	    mnt_restrict(empty, MOUNT_ATTR_RDONLY, false, err) < 0 ||
 	    mnt_attach(empty, at, err) < 0)
@@ -160,7 +165,7 @@ static int cover_foreign(struct root_base *ret_base, struct err *err)
 		if (!point || !str_starts(point, prefix.p))
 			continue;
 		if (is_foreign(point + prefix.len)) {
-			if (cover(point, err) < 0)
+			if (cover(point, ret_base, err) < 0)
 				return -1;
 		} else if (strchr(point + prefix.len, '/')) {
 			ret_base->one_filesystem = false;
