@@ -6,14 +6,12 @@ import grp
 import json
 import os
 import socket
-import subprocess
 import tempfile
 
 import harness
-import procs
 import threats
 from harness import Project, Skip, absent, check, equal, limit, match
-from threats import QUICK, SOAK, Canary, probe, refused, small_root
+from threats import QUICK, SOAK, Canary, probe, refused, sandbox_of, small_root
 
 ROOTS = (harness.NO_NET, "[base]\nimage = dir:./root\n" + harness.NO_NET)
 
@@ -97,7 +95,7 @@ def test_A4_descriptors_of_sbx():
             names = result.out.split()
             equal(set(names), {"sbx-init", "sbx-shim"}, f"what {words} sees of sbx's processes")
             check(len(names) >= len(words) + 1, f"pid 1 and each shim: {names}")
-        sandbox = procs.Sandbox(p)
+        sandbox = sandbox_of(p)
         looked = 0
         for pid in sandbox.members:
             with contextlib.suppress(OSError):
@@ -185,7 +183,7 @@ def test_A13_no_trace_of_the_caller():
                 for result in [cold] + warm:
                     check("sbx-init" in result.out, f"pid 1 is among them: {result.out!r}")
                     check(canary.text not in result.out, f"seen inside: {result.out!r}")
-                sandbox = procs.Sandbox(p)
+                sandbox = sandbox_of(p)
                 for pid in sandbox.members:
                     for name in ("cmdline", "environ"):
                         with contextlib.suppress(OSError), open(f"/proc/{pid}/{name}", "rb") as f:
@@ -245,7 +243,7 @@ def test_B10_processes_of_the_host():
         sleeper = canary.process.pid
         result = p.run("ls", "/proc").ok()
         shown = {int(name) for name in result.out.split() if name.isdigit()}
-        sandbox = procs.Sandbox(p)
+        sandbox = sandbox_of(p)
         own = {process.nspid[-1] for pid, process in sandbox.members.items() if pid in sandbox.inside}
         check(1 in shown and len(shown) <= 5, f"pid 1, shims and ls: {shown}")
         check(own <= shown | {max(shown) + n for n in range(1, 20)}, f"{own} and {shown}")
@@ -268,12 +266,13 @@ def test_B10_kill_of_everybody():
     with Project() as p, Canary(p) as canary:
         with Project() as other:
             other.run("true").ok()
-            beside = procs.Sandbox(other)
+            beside = sandbox_of(other)
             p.run("true").ok()
             fds = {pid: os.pidfd_open(pid) for pid in (canary.process.pid, beside.guard)}
             for words in (["sh"], ["sudo", "sh"], ["--root", "sh"]):
-                sandbox = procs.Sandbox(p)
-                victim = p.start("run", "cat", stdin=subprocess.PIPE)
+                sandbox = sandbox_of(p)
+                victim = p.start("run", "sh", "-c", "echo up; cat")
+                harness.read_until(victim.stdout, b"up\n")
                 result = p.sbx("run", *words, "-c", "kill -9 -1; echo alive")
                 check(result.status in (0, 1, 137), f"status {result.status}: {result.err!r}")
                 if words != ["sh"]:

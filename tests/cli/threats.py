@@ -15,6 +15,7 @@ import subprocess
 import unicodedata
 
 import harness
+import procs
 from harness import Failed, check, equal
 
 SOAK = os.environ.get("SBX_SOAK") == "1"
@@ -76,8 +77,10 @@ class Canary:
         # Other test files may run at the same time, each in a folder of its own.
         for folder in ("/", "/home", harness.USER.pw_dir):
             for name in os.listdir(folder):
-                if not name.startswith("sbx-test-"):
-                    found[os.path.join(folder, name)] = None
+                path = os.path.join(folder, name)
+                with contextlib.suppress(FileNotFoundError):
+                    if not name.startswith("sbx-test-") and os.lstat(path).st_uid == os.getuid():
+                        found[path] = None
         return found
 
     def unseen(self, result=None):
@@ -135,6 +138,16 @@ def copy(source, target):
     os.makedirs(os.path.dirname(target), exist_ok=True)
     if not os.path.exists(target):
         shutil.copy(source, target)
+
+
+def sandbox_of(project):
+    """Its processes; the shim of a command that has just ended may go while they are counted."""
+    def look():
+        with contextlib.suppress(ProcessLookupError):
+            return procs.Sandbox(project)
+        return None
+
+    return procs.until(look, 5, "the processes of the sandbox")
 
 
 def probe(project, name, *args, prefix=(), **kw):
