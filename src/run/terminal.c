@@ -26,7 +26,7 @@ enum { MASTER, IN, OUT };
 /* Where writing may block: what a terminal that is ready takes as a rule. */
 #define SMALL_PIECE 64U
 
-/* So many pieces of output, then signals and messages have their turn. */
+/* So many pieces of output, then signals and messages have their turn.  Together more than ENDING_MAX. */
 #define PIECES_AT_ONCE 32
 
 #define GONE (POLLHUP | POLLERR | POLLNVAL)
@@ -238,8 +238,6 @@ static void hang_up(struct terminal *t)
 	cleanup_fd(&t->out);
 	cleanup_fd(&t->master);
 	t->raw = false;
-	t->typed.n = 0;
-	t->shown.n = 0;
 }
 
 void terminal_poll(const struct terminal *t, struct pollfd ret[TERMINAL_FDS])
@@ -297,20 +295,19 @@ static void show(struct terminal *t)
 	}
 	if (t->out_waits && (t->shown.n == 0 || !can_write(t->out)))
 		return;
+	/* Nobody sees it: poll(2) tells when that is a hang-up. */
 	if (!push(t->out, &t->shown, t->out_waits ? SMALL_PIECE : sizeof(t->shown.bytes)))
-		hang_up(t);
+		t->shown.n = 0;
 }
 
 /* What is typed, for the command. */
 static void take_typed(struct terminal *t)
 {
+	/* In the background that is EIO; terminal_look comes next. */
 	ssize_t n = read(t->in, t->typed.bytes, sizeof(t->typed.bytes));
 
 	t->typed.at = 0;
 	t->typed.n = n > 0 ? (size_t)n : 0;
-	/* In the background that is EIO; no hang-up, which poll(2) tells. */
-	if (n < 0 && errno == EIO)
-		(void)terminal_look(t);
 }
 
 /* Does the terminal put a carriage return before each newline itself? */
@@ -348,10 +345,8 @@ static bool take_shown(struct terminal *t)
 	if (n <= 0) {
 		/* EIO: the inside is closed; whoever still can may open it again. */
 		t->quiet = n < 0 && errno == EIO;
-		t->empty = true;
 		return false;
 	}
-	t->quiet = t->empty = false;
 	f->at = 0;
 	f->n = (size_t)n;
 	if (adds_returns(t)) {
@@ -408,5 +403,6 @@ void terminal_end(struct terminal *t)
 
 bool terminal_ended(const struct terminal *t)
 {
-	return t->shown.n == 0 && (t->master < 0 || t->empty);
+	/* show_all has taken all that there was, but for what the terminal did not take. */
+	return t->shown.n == 0;
 }

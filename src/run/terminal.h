@@ -43,7 +43,6 @@ struct terminal {
 	bool foreground;
 	bool raw;   /* raw mode is set, and `saved` is what to go back to */
 	bool quiet; /* nobody has the inside open: look again later */
-	bool empty; /* the master had nothing when it was read last */
 	bool ending;
 	size_t ending_left; /* the most that is still taken of the master */
 	struct termios saved, set;

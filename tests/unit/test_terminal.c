@@ -195,6 +195,13 @@ static void background_job(struct world *w)
 	assert_true(pty_raw(w->outer.slave));
 	assert_int_equal(terminal_timeout(&w->t), -1);
 
+	/* And back: those are no longer its to restore. */
+	assert_int_equal(tcsetpgrp(w->outer.slave, shell), 0);
+	terminal_restore(&w->t);
+	assert_true(pty_raw(w->outer.slave));
+	assert_int_equal(tcsetpgrp(w->outer.slave, own), 0);
+	assert_true(terminal_look(&w->t));
+
 	/* And back: another one sets the modes, and keeps them. */
 	assert_int_equal(tcsetpgrp(w->outer.slave, shell), 0);
 	pty_write(w->outer.master, "x");
@@ -219,6 +226,19 @@ static void takes_the_terminal_in_the_foreground_alone(void **state)
 		_exit(0);
 	}
 	ended_well(pid);
+}
+
+/* Only stdout is a terminal. */
+static void a_hang_up_of_the_output_passes_inside(void **state)
+{
+	struct world *w = *state;
+	char c;
+
+	run_inside(w, 2);
+	pty_close(&w->outer.master);
+	while (w->t.master >= 0)
+		turn(w, PTY_LIMIT_MS);
+	assert_int_equal(read(w->inner.slave, &c, 1), 0);
 }
 
 /* `sbx run x | less`: stdin is the terminal, stdout a pipe. */
@@ -268,6 +288,8 @@ static void a_pager_that_comes_later_keeps_its_keys(void **state)
 	pty_write(w->outer.master, "q");
 	assert_true(poll(p, TERMINAL_FDS, PTY_LIMIT_MS) > 0);
 	terminal_pump(&w->t, p);
+	assert_false(w->t.raw);
+	turn(w, 0);
 	pty_expect(w->outer.slave, "q");
 }
 
@@ -278,6 +300,11 @@ static void a_line_typed_in_a_pipeline_is_the_commands(void **state)
 	run_in_pipeline(w);
 	pty_write(w->outer.master, "word\n");
 	turn_expect(w, w->inner.slave, "word\n");
+	assert_true(pty_raw(w->outer.slave));
+	/* And from then on, over a stop, too. */
+	terminal_restore(&w->t);
+	assert_true(pty_cooked(w->outer.slave));
+	assert_true(terminal_look(&w->t));
 	assert_true(pty_raw(w->outer.slave));
 	terminal_done(&w->t);
 	assert_true(pty_cooked(w->outer.slave));
@@ -323,6 +350,7 @@ int main(void)
 		CASE(typed_ahead_is_kept),
 		CASE(only_stdin_is_read),
 		CASE(a_hang_up_passes_inside),
+		CASE(a_hang_up_of_the_output_passes_inside),
 		CASE(takes_the_terminal_in_the_foreground_alone),
 		CASE(a_pager_keeps_the_terminal),
 		CASE(a_pager_that_comes_later_keeps_its_keys),
