@@ -397,7 +397,6 @@ void terminal_end(struct terminal *t)
 {
 	t->ending = true;
 	t->ending_left = ENDING_MAX;
-	t->typed.n = 0;
 	show_all(t);
 }
 
