@@ -26,17 +26,13 @@ static const struct opt opts[] = {
 	{0},
 };
 
-static int check_stopped(const struct workplace *w, struct err *err)
+/* Until the end of this process: nobody starts it while it is removed. */
+static int hold(const struct workplace *w, struct client_hold *ret_hold, struct err *err)
 {
-	_cleanup_fd_ int sock = -1;
-	struct err why = {0};
-
-	if (client_connect(&w->env, &sock, &why) < 0) {
-		if (why.errnum == ENOENT)
-			return 0;
-		*err = why;
+	if (client_hold(&w->env, ret_hold, err) == 0)
+		return 0;
+	if (err->errnum != EBUSY)
 		return -1;
-	}
 	err_set(err, "cannot remove the environment '%s': it is running", w->env.id);
 	return err_hint(err, "end it first: sbx stop");
 }
@@ -77,12 +73,14 @@ static int rm(const struct cli *cli, const void *values, struct err *err)
 {
 	const struct values *v = values;
 	_cleanup_workplace_ struct workplace w = WORKPLACE_EMPTY;
+	__attribute__((cleanup(client_hold_done))) struct client_hold held = CLIENT_HOLD_NONE;
 	const char *tmp;
 
-	if (open_env_of(cli->a, &v->where, cli->args.v[0], &w, err) < 0 ||
-	    check_stopped(&w, err) < 0)
+	if (open_env_of(cli->a, &v->where, cli->args.v[0], &w, err) < 0)
 		return -1;
 	if (!v->force && confirm(cli->a, &w, err) < 0)
+		return -1;
+	if (hold(&w, &held, err) < 0)
 		return -1;
 	if (env_retire(cli->a, &w.store, &w.env, &tmp, err) < 0)
 		return -1;

@@ -299,6 +299,14 @@ int open_run(struct arena *a, struct workplace *w, const struct open_command *co
 		if (connect_or_start(a, w, &plan, &sock, err) == 0 &&
 		    client_run(sock, &request, ret_status, err) == 0)
 			return 0;
+		if (err->errnum == ESTALE) {
+			/* `sbx rm` was faster: a new one, as if it had been a moment before us. */
+			env_done(&w->env);
+			plan = NULL;
+			if (make_env(a, w, &plan, err) < 0)
+				return -1;
+			continue;
+		}
 		if (err->errnum != EAGAIN)
 			return -1;
 		log_debug("the sandbox ended before it took the command: once more");

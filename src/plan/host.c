@@ -8,6 +8,7 @@
 
 #include "base/cleanup.h"
 #include "base/err.h"
+#include "base/mem.h"
 #include "plan/host_parts.h"
 
 /* tmp/ of the store, where a probe that was killed is swept up; else the cache's folder. */
@@ -57,10 +58,15 @@ int host_probe(struct arena *a, int cache_dir_fd, bool with_base, struct host_fa
 {
 	_cleanup_fd_ int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	struct host_source src = {.root = root, .path = getenv("PATH")};
+	_cleanup_free_ char *real = NULL;
 
 	if (root < 0)
 		return err_errno(err, errno, "cannot open '/'");
-	return host_probe_at(a, &src, cache_dir_fd, with_base, ret, err);
+	if (host_probe_at(a, &src, cache_dir_fd, with_base, ret, err) < 0)
+		return -1;
+	real = realpath(ret->home, NULL);
+	ret->real_home = real ? arena_strdup(a, real) : NULL;
+	return 0;
 }
 
 void host_forget(int cache_dir_fd)

@@ -46,6 +46,7 @@ struct host_facts {
 	const char *user;  /* login name */
 	const char *group; /* name of the primary group */
 	const char *home;
+	const char *real_home; /* without a link in its path; NULL: as `home` */
 	const char *shell;
 	struct id_range subuid, subgid; /* count 0: none.  The longest range of the user. */
 

@@ -88,8 +88,12 @@ static const struct reach reaches[] = {
 };
 
 /* Changed all the time by anybody; the plan gives the sandbox its own. */
-static const char *const skipped[] = {"/var/tmp", "/var/mail", "/var/run", "/var/lock",
-				      "/var/spool/mail"};
+static const char *const skipped[] = {"/var/tmp", "/var/run", "/var/lock"};
+
+/* Letters to the user and to others; one is as a rule a link to the other. */
+static const char *const letters[] = {"/var/mail", "/var/spool/mail"};
+
+#define N(array) (sizeof(array) / sizeof((array)[0]))
 
 struct walk {
 	struct arena *a;
@@ -115,6 +119,17 @@ static bool is_owned(const struct stat *st)
 {
 	return (st->st_uid != 0 && st->st_uid != geteuid() && st->st_uid <= ID_LAST) ||
 	       (st->st_gid != 0 && st->st_gid != getegid() && st->st_gid <= ID_LAST);
+}
+
+/*
+ * Only what everybody may read is part of the base.  What is open to this user alone, or by one of
+ * his groups (mail, logs), is his, and not for what runs inside.
+ */
+static bool is_for_all(const struct stat *st)
+{
+	unsigned need = S_ISDIR(st->st_mode) ? S_IROTH | S_IXOTH : S_IROTH;
+
+	return (st->st_mode & need) == need;
 }
 
 static void add_special(struct walk *w, const struct stat *st, const char *path, bool readable)
@@ -149,10 +164,10 @@ static void add_owned(struct walk *w, const struct stat *st, const char *path)
 	add_special(w, st, path, true);
 }
 
-static bool is_skipped(const char *path)
+static bool is_one_of(const char *path, const char *const *list, size_t n)
 {
-	for (size_t i = 0; i < sizeof(skipped) / sizeof(skipped[0]); i++) {
-		if (strcmp(path, skipped[i]) == 0)
+	for (size_t i = 0; i < n; i++) {
+		if (strcmp(path, list[i]) == 0)
 			return true;
 	}
 	return false;
@@ -186,17 +201,17 @@ static void walk_entry(struct walk *w, int dir_fd, const struct dirent *entry, s
 		return;
 	buf_adds(path, "/");
 	buf_adds(path, name);
-	if (type == DT_DIR && is_skipped(path->p)) {
+	if (type == DT_DIR && is_one_of(path->p, skipped, N(skipped))) {
 		path->len = len;
 		return;
 	}
 	if (fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0) {
-		if (faccessat(dir_fd, name, type == DT_DIR ? R_OK | X_OK : R_OK, AT_EACCESS) == 0) {
+		if (!is_for_all(&st) || is_one_of(path->p, letters, N(letters))) {
+			add_special(w, &st, path->p, false);
+		} else {
 			add_owned(w, &st, path->p);
 			if (type == DT_DIR && depth < w->reach.depth)
 				walk_dir(w, dir_fd, name, path, depth + 1);
-		} else if (errno == EACCES) {
-			add_special(w, &st, path->p, false);
 		}
 	}
 	path->len = len;

@@ -109,6 +109,7 @@ struct plan {
 	bool as_root;                               /* commands run as 0, not as self */
 	uint32_t self_uid, self_gid;                /* the user's ids as seen in V */
 	const char *user, *group, *home, *shell;
+	const char *host_home;             /* the user's home outside, without a link in its path */
 	const char *newuidmap, *newgidmap; /* NULL on the single rung */
 
 	/* root */
@@ -155,6 +156,9 @@ struct plan_env {
 
 int plan_make(struct arena *a, const struct profile *p, const struct host_facts *facts,
 	      const struct plan_env *env, const struct plan **ret, struct err *err);
+
+/* A step that keeps what rules this sandbox (sbx.ini, sbx.lock, .sbx/) as it is. */
+bool plan_is_policy(const struct plan *plan, const struct mount_step *step);
 
 /* The plan as text, a step a line: `sbx run --dry-run`, and the golden files. */
 void plan_show(const struct plan *plan, struct buf *ret);

@@ -19,6 +19,19 @@ static const struct {
 
 #define N_POLICY (sizeof(policy) / sizeof(policy[0]))
 
+bool plan_is_policy(const struct plan *plan, const struct mount_step *step)
+{
+	size_t n = strlen(plan->project);
+
+	if (step->kind != MOUNT_BIND || step->from_env ||
+	    !path_is_under(step->source, plan->project) || step->source[n] != '/')
+		return false;
+	for (size_t i = 0; i < N_POLICY; i++)
+		if (str_eq(step->source + n + 1, policy[i].name))
+			return true;
+	return false;
+}
+
 static bool is_policy(const struct making *m, const char *path)
 {
 	for (size_t i = 0; i < N_POLICY; i++)
@@ -31,7 +44,7 @@ static int check_source(const struct making *m, const struct mount_value *v, con
 			struct err *err)
 {
 	const char *store = m->env->store_dir;
-	const char *profiles = path_join(m->a, m->facts->home, ".config/sbx");
+	const char *profiles = path_join(m->a, plan_real_home(m), ".config/sbx");
 
 	if (plan_overlap(source, store)) {
 		(void)plan_refuse_at(&v->at, err, "cannot mount '%s': it %s the store '%s'", source,

@@ -15,7 +15,7 @@ struct fixed_step {
 
 /* Of the host's devices only those that every program expects and that reach nothing. */
 static const struct fixed_step first_steps[] = {
-	{.kind = MOUNT_TMPFS, .target = "/dev", .data = "mode=755"},
+	{.kind = MOUNT_TMPFS, .target = "/dev", .data = "mode=755,size=1m"},
 	{.kind = MOUNT_DEV, .target = "/dev/null", .source = "/dev/null"},
 	{.kind = MOUNT_DEV, .target = "/dev/zero", .source = "/dev/zero"},
 	{.kind = MOUNT_DEV, .target = "/dev/full", .source = "/dev/full"},
@@ -31,7 +31,7 @@ static const struct fixed_step first_steps[] = {
 	{.kind = MOUNT_TMPFS, .target = "/dev/shm", .data = "mode=1777"},
 	{.kind = MOUNT_MQUEUE, .target = "/dev/mqueue"},
 	{.kind = MOUNT_TMPFS, .target = "/tmp", .data = "mode=1777"},
-	{.kind = MOUNT_TMPFS, .target = "/run", .data = "mode=755"},
+	{.kind = MOUNT_TMPFS, .target = "/run", .data = "mode=755,size=10%"},
 	{.kind = MOUNT_DIR, .target = "/run/lock", .mode = 01777},
 	{.kind = MOUNT_DIR, .target = "/run/user", .mode = 0755},
 };

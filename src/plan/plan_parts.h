@@ -53,6 +53,9 @@ int plan_refuse_at(const struct origin *at, struct err *err, const char *fmt, ..
  * path starts at the project.  The same path must come out as the one that conf/trust.h shows. */
 char *plan_host_path(const struct making *m, const char *written);
 
+/* The home without a link in its path, as the paths of projects are. */
+const char *plan_real_home(const struct making *m);
+
 /* One is the other, or lies below it. */
 bool plan_overlap(const char *a, const char *b);
 

@@ -61,6 +61,11 @@ static bool lies_in_any(const char *path, const char *const *list, size_t n)
 	return false;
 }
 
+const char *plan_real_home(const struct making *m)
+{
+	return m->facts->real_home ? m->facts->real_home : m->facts->home;
+}
+
 char *plan_host_path(const struct making *m, const char *written)
 {
 	const char *path = path_expand_home(m->a, written, m->facts->home);
@@ -80,12 +85,12 @@ static int check_project(const struct making *m, struct err *err)
 {
 	const char *project = m->env->project;
 	const char *store = m->env->store_dir;
-	const char *profiles = path_join(m->a, m->facts->home, ".config/sbx");
+	const char *home = plan_real_home(m);
+	const char *profiles = path_join(m->a, home, ".config/sbx");
 
-	if (path_is_under(m->facts->home, project))
-		return refuse_project(
-			m, arena_printf(m->a, "it holds your home folder '%s'", m->facts->home),
-			err);
+	if (path_is_under(home, project) || path_is_under(m->facts->home, project))
+		return refuse_project(m, arena_printf(m->a, "it holds your home folder '%s'", home),
+				      err);
 	if (path_is_under(store, project))
 		return refuse_project(m, arena_printf(m->a, "it holds the store '%s'", store), err);
 	if (path_is_under(project, store))
@@ -154,6 +159,7 @@ int plan_paths(struct making *m, struct err *err)
 	m->plan->name = host_name(m->a, name ? name : "");
 	m->plan->project = arena_strdup(m->a, m->env->project);
 	m->plan->home = choose_home(m);
+	m->plan->host_home = plan_real_home(m);
 	m->plan->shell = choose_shell(m);
 	return 0;
 }

@@ -53,7 +53,7 @@ static int check_base_dir(const struct making *m, const char *dir, struct err *e
 {
 	const char *inside = NULL;
 
-	if (path_is_under(m->facts->home, dir))
+	if (path_is_under(m->facts->home, dir) || path_is_under(plan_real_home(m), dir))
 		inside = m->facts->home;
 	else if (path_is_under(m->env->project, dir))
 		inside = m->env->project;

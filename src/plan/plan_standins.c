@@ -142,6 +142,7 @@ static void add_host_base(struct candidates *list, const struct making *m)
 			add_with_parents(list, RANK_BASE, &s);
 	}
 	add_hidden(list, m->plan, m->facts->home);
+	add_hidden(list, m->plan, plan_real_home(m));
 	add_hidden(list, m->plan, m->env->store_dir);
 	add_own(list, STANDIN_OPAQUE, "/home", 0755, NULL);
 	add_own(list, STANDIN_OPAQUE, "/var/tmp", 01777, NULL);

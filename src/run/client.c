@@ -25,6 +25,9 @@
 /* How long an end may take before it is helped on: asked, then SIGTERM, then SIGKILL. */
 #define STOP_MS 6000
 
+/* One that ends just now is waited for. */
+#define HOLD_MS 2000
+
 static int not_running(const struct env *env, struct err *err)
 {
 	(void)err_set(err, "the sandbox of '%s' is not running", env->project);
@@ -140,6 +143,35 @@ static int await_end(const struct env *env, int ms, struct err *err)
 	_cleanup_fd_ int lock = -1;
 
 	return fs_lock_at(env->fd, "lock", true, ms, &lock, err);
+}
+
+int client_hold(const struct env *env, struct client_hold *ret, struct err *err)
+{
+	_cleanup_fd_ int start = -1;
+	_cleanup_fd_ int lock = -1;
+	struct err why = {0};
+
+	if (take_start_lock(env, &start, err) < 0)
+		return -1;
+	if (fs_lock_at(env->fd, "lock", true, HOLD_MS, &lock, &why) < 0) {
+		if (why.errnum != EWOULDBLOCK) {
+			if (err)
+				*err = why;
+			return -1;
+		}
+		return err_errno(err, EBUSY, "the environment '%s' is running", env->id);
+	}
+	*ret = (struct client_hold){.start = TAKE_FD(start), .lock = TAKE_FD(lock)};
+	return 0;
+}
+
+void client_hold_done(struct client_hold *h)
+{
+	/* A zeroed one holds nothing; its fds are not ours. */
+	if (!h || (h->start == 0 && h->lock == 0))
+		return;
+	cleanup_fd(&h->start);
+	cleanup_fd(&h->lock);
 }
 
 static void ask_to_stop(int sock)

@@ -50,6 +50,7 @@ struct client_request {
  */
 int client_run(int sock, const struct client_request *request, int *ret_status, struct err *err);
 
+/* client_start: errnum ESTALE: the environment was removed meanwhile: open it anew. */
 /* errnum EAGAIN: the sandbox went away before it took the request: start it again. */
 
 struct client_info {
@@ -60,6 +61,20 @@ struct client_info {
 	char profile_digest[65];
 };
 int client_info(int sock, struct client_info *ret, struct err *err);
+
+/*
+ * Hold the environment still: while these are open it does not run, and nobody starts or ends it.
+ * Runs it, errnum EBUSY.
+ */
+struct client_hold {
+	int start, lock;
+};
+#define CLIENT_HOLD_NONE                \
+	{                               \
+		.start = -1, .lock = -1 \
+	}
+int client_hold(const struct env *env, struct client_hold *ret, struct err *err);
+void client_hold_done(struct client_hold *h);
 
 /* End it and wait until nothing of it is left; errnum ENOENT where it does not run. */
 int client_stop(const struct env *env, struct err *err);

@@ -224,11 +224,15 @@ static void stop_with_command(struct run *r, int number)
 	struct proto_msg msg = {0};
 	bool stopped;
 
-	/* Stopped by somebody else, who can continue it as well, but not this process. */
-	if (number == SIGSTOP && r->terminal.first < 0) {
+	/* Stopped by somebody inside, who can continue it as well, but not this process: what runs
+	 * inside must not stop the caller's job (his timeout(1), his make) by stopping itself. */
+	if (r->terminal.first < 0 && !r->stop_alone) {
 		r->left_stopped = true;
 		return;
 	}
+	/* In the background nobody has typed a Ctrl-Z. */
+	if (r->terminal.first >= 0 && !r->terminal.foreground)
+		r->stop_alone = true;
 	terminal_flush(&r->terminal);
 	terminal_restore(&r->terminal);
 	stopped = stop_here(r, number == SIGTTIN || number == SIGTTOU ? number : SIGTSTP);

@@ -125,6 +125,20 @@ static int read_body(struct arena *a, int fd, struct proto_body *ret_body, struc
 	return proto_body_decode(a, text, size, ret_body, err);
 }
 
+static bool is_folder(int fd)
+{
+	struct stat st;
+
+	return fd >= 0 && fstat(fd, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+/* From a folder of the host's, ".." leads to all others. */
+static int refuse_folder(int fd, struct err *err)
+{
+	(void)err_set(err, "cannot pass a folder as file descriptor %d: it would lead out", fd);
+	return err_hint(err, "name the folder under [mounts] in sbx.ini instead");
+}
+
 /* The standard streams, out of what came along; those that are terminals wait for the pty. */
 static int take_stdio(struct shim *s, const int *fds, size_t n, struct err *err)
 {
@@ -139,6 +153,8 @@ static int take_stdio(struct shim *s, const int *fds, size_t n, struct err *err)
 			s->stdio[i] = open("/dev/null", O_RDWR | O_CLOEXEC | O_NOCTTY);
 		else if (next < n)
 			s->stdio[i] = fcntl(fds[next++], F_DUPFD_CLOEXEC, 3);
+		if (is_folder(s->stdio[i]))
+			return refuse_folder(i, err);
 		if (s->stdio[i] < 0)
 			return err_set(err, "cannot read the request: a stream is missing");
 	}

@@ -25,6 +25,7 @@
 #include "run/net.h"
 #include "run/privs.h"
 #include "run/sandbox.h"
+#include "run/source.h"
 #include "run/title.h"
 
 /* Where sudo finds pid 1 (run/sudo.c). */
@@ -74,7 +75,7 @@ static int build(const struct init *in, struct err *err)
 		net_prepare();
 	if (sethostname(plan->name, strlen(plan->name)) < 0)
 		return err_errno(err, errno, "cannot set the host name '%s'", plan->name);
-	if (mount_all(plan, err) < 0)
+	if (mount_all(plan, in->sb->sources, err) < 0)
 		return -1;
 	return mount_enter(err);
 }
@@ -174,13 +175,35 @@ static int listen_inside(struct init *in, struct err *err)
 	return 0;
 }
 
+/* All but what is pid 1's own, and the sources of its mounts. */
+static void close_others(const struct init *in)
+{
+	const struct sandbox *sb = in->sb;
+	size_t n = 0;
+	_cleanup_free_ int *keep = xcalloc(sb->sources->n + 4, sizeof(*keep));
+
+	keep[n++] = in->supervisor;
+	keep[n++] = sb->listen_fd;
+	keep[n++] = sb->first_fd;
+	keep[n++] = sb->lock_fd;
+	for (size_t i = 0; i < sb->sources->n; i++)
+		keep[n++] = sb->sources->step[i];
+	proc_close_fds_except(STDERR_FILENO + 1, keep, n);
+}
+
+static void close_sources(const struct sources *s)
+{
+	for (size_t i = 0; i < s->n; i++)
+		if (s->step[i] >= 0)
+			(void)close(s->step[i]);
+}
+
 static int start(struct init *in, struct err *err)
 {
 	const struct sandbox *sb = in->sb;
-	const int keep[] = {in->supervisor, sb->listen_fd, sb->first_fd, sb->lock_fd};
 	sigset_t wanted;
 
-	proc_close_fds_except(STDERR_FILENO + 1, keep, sizeof(keep) / sizeof(keep[0]));
+	close_others(in);
 	title_set("sbx-init", "sbx-init");
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 	(void)sigemptyset(&wanted);
@@ -189,8 +212,11 @@ static int start(struct init *in, struct err *err)
 	in->signals = signalfd(-1, &wanted, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (in->signals < 0)
 		return err_errno(err, errno, "cannot wait for signals");
-	if (build(in, err) < 0 || enter_v(in, err) < 0 ||
-	    seccomp_make(sb->plan, &in->filters, err) < 0 || listen_inside(in, err) < 0)
+	if (build(in, err) < 0)
+		return -1;
+	close_sources(sb->sources);
+	if (enter_v(in, err) < 0 || seccomp_make(sb->plan, &in->filters, err) < 0 ||
+	    listen_inside(in, err) < 0)
 		return -1;
 	in->context.devpts = open("/dev/pts", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	in->context.proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -22,11 +23,17 @@ static int take_lock(const struct env *env, int *ret_lock, int *ret_run, struct 
 {
 	_cleanup_fd_ int lock = -1;
 	_cleanup_fd_ int run = -1;
+	struct stat ours;
+	struct stat there;
 
 	if (fs_lock_at(env->fd, "lock", true, LOCK_MS, &lock, err) < 0) {
 		(void)err_prefix(err, "cannot start the sandbox in '%s'", env->dir);
 		return store_hint(err);
 	}
+	if (fstat(env->fd, &ours) < 0 || stat(env->dir, &there) < 0 ||
+	    ours.st_ino != there.st_ino || ours.st_dev != there.st_dev)
+		return err_errno(err, ESTALE, "cannot start the sandbox: '%s' was removed just now",
+				 env->dir);
 	run = openat(env->fd, "run", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (run < 0)
 		return err_errno(err, errno, "cannot open '%s/run'", env->dir);

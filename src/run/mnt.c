@@ -101,9 +101,19 @@ int mnt_attach(int fd, int target_fd, struct err *err)
 	return 0;
 }
 
+static int set_propagation(unsigned long how, const char *what, struct err *err)
+{
+	if (mount(NULL, "/", NULL, MS_REC | how, NULL) < 0)
+		return err_errno(err, errno, "cannot make the mounts %s", what);
+	return 0;
+}
+
+int mnt_make_slave(struct err *err)
+{
+	return set_propagation(MS_SLAVE, "slaves", err);
+}
+
 int mnt_make_private(struct err *err)
 {
-	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
-		return err_errno(err, errno, "cannot make the mounts private");
-	return 0;
+	return set_propagation(MS_PRIVATE, "private", err);
 }

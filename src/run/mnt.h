@@ -39,6 +39,12 @@ int mnt_restrict(int fd, uint64_t attributes, bool recursive, struct err *err);
 /* Put a detached mount over the file or folder `target_fd`. */
 int mnt_attach(int fd, int target_fd, struct err *err);
 
+/*
+ * Everything in this mount namespace a slave of where it was copied from: nothing goes out, and
+ * what is unmounted there is unmounted here, too, so that no disk of the host's stays busy.
+ */
+int mnt_make_slave(struct err *err);
+
 /* Everything in this mount namespace private: nothing goes out or comes in. */
 int mnt_make_private(struct err *err);
 

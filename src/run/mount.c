@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -17,9 +18,13 @@
 #include "base/str.h"
 #include "run/mnt.h"
 #include "run/sandbox.h"
+#include "run/source.h"
 
 /* The group "tty" of every distribution: write(1) and its kin want terminals of it. */
 #define TTY_GID "5"
+
+#define MAX_PTYS "512"
+
 #define MAX_OPTIONS 8
 
 int mount_start(const struct mounting *m, const char *target, const char **ret_rest)
@@ -64,9 +69,17 @@ static int put_own(struct mounting *m, const struct mount_step *step, int *fd, s
 
 	if (mount_folder(m, step->target, &target, err) < 0 || mnt_attach(*fd, target, err) < 0)
 		return -1;
-	if (m->n_own == MOUNT_OWN_MAX)
-		return err_set(err, "too many mounts of sbx's own");
 	m->own[m->n_own++] = (struct mount_own){step->target, TAKE_FD(*fd)};
+	return 0;
+}
+
+int mount_remember(struct mounting *m, const char *target, int fd, struct err *err)
+{
+	_cleanup_fd_ int copy = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+
+	if (copy < 0)
+		return err_errno(err, errno, "cannot keep the mount at '%s'", target);
+	m->own[m->n_own++] = (struct mount_own){target, TAKE_FD(copy)};
 	return 0;
 }
 
@@ -107,6 +120,8 @@ static int step_devpts(struct mounting *m, const struct mount_step *step, struct
 	const struct mnt_option options[] = {
 		{"ptmxmode", "0666"},
 		{"mode", "0620"},
+		/* One sandbox must not use up the machine's: /proc/sys/kernel/pty/max. */
+		{"max", MAX_PTYS},
 		{many ? "gid" : NULL, TTY_GID},
 		{NULL, NULL},
 	};
@@ -255,13 +270,13 @@ static int step_cover(const struct mounting *m, const struct mount_step *step, s
 	return mnt_attach(tree, target, err);
 }
 
-static int do_step(struct mounting *m, const struct mount_step *step, struct err *err)
+static int do_step(struct mounting *m, const struct mount_step *step, int source, struct err *err)
 {
 	switch (step->kind) {
 	case MOUNT_TMPFS:
 		return step_tmpfs(m, step, err);
 	case MOUNT_BIND:
-		return mount_bind(m, step, err);
+		return mount_bind(m, step, source, err);
 	case MOUNT_DEV:
 		return step_device(m, step, err);
 	case MOUNT_DEVPTS:
@@ -288,24 +303,22 @@ static void mounting_done(struct mounting *m)
 	for (size_t i = 0; i < m->n_own; i++)
 		cleanup_fd(&m->own[i].fd);
 	cleanup_fd(&m->root);
+	free(m->own);
 }
 
-int mount_all(const struct plan *plan, struct err *err)
+int mount_all(const struct plan *plan, const struct sources *sources, struct err *err)
 {
 	__attribute__((cleanup(mounting_done))) struct mounting m = {
 		.plan = plan, .root = open("root", O_PATH | O_DIRECTORY | O_CLOEXEC)};
 
+	m.own = xcalloc(plan->n_mounts + 1, sizeof(*m.own));
 	if (m.root < 0)
 		return err_errno(err, errno, "cannot open the root");
 	for (size_t i = 0; i < plan->n_mounts; i++) {
 		const struct mount_step *step = &plan->mounts[i];
 
-		if (do_step(&m, step, err) == 0)
-			continue;
-		if (step->at.file)
-			return err_prefix(err, "%s:%d: cannot mount at '%s'", step->at.file,
-					  step->at.line, step->target);
-		return err_prefix(err, "cannot mount '%s'", step->target);
+		if (do_step(&m, step, sources->step[i], err) < 0)
+			return source_failed(step, err);
 	}
 	return 0;
 }
@@ -316,5 +329,5 @@ int mount_enter(struct err *err)
 	if (chdir("root") < 0 || syscall(SYS_pivot_root, ".", ".") < 0 ||
 	    umount2(".", MNT_DETACH) < 0 || chdir("/") < 0)
 		return err_errno(err, errno, "cannot change to the new root");
-	return 0;
+	return mnt_make_private(err);
 }

@@ -130,9 +130,10 @@ static int mount_kernel(const struct root_base *base, struct err *err)
 	return 0;
 }
 
-int root_build(const struct plan *plan, int lock_fd, struct service *ret_fuse, struct err *err)
+int root_build(const struct plan *plan, int base_dir, int lock_fd, struct service *ret_fuse,
+	       struct err *err)
 {
-	struct root_base base = {0};
+	struct root_base base = {.dir = base_dir};
 
 	if (make_ground(plan, err) < 0 || own_upper(plan, err) < 0 ||
 	    root_host(plan, &base, err) < 0 || root_standins(plan, &base, err) < 0)

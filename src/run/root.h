@@ -23,9 +23,11 @@ struct service;
 /*
  * Build it.  The current folder is the environment's, in this mount namespace (unshare(2) moves a
  * current folder along, but no fd); afterwards it is the building ground.
+ * `base_dir`: the source of plan->base_dir (run/source.h), borrowed.
  * `lock_fd` is handed to fuse-overlayfs, where that is the driver: ret_fuse is it, running.
  */
-int root_build(const struct plan *plan, int lock_fd, struct service *ret_fuse, struct err *err);
+int root_build(const struct plan *plan, int base_dir, int lock_fd, struct service *ret_fuse,
+	       struct err *err);
 
 #define ROOT_BASE "env/base"
 
@@ -35,6 +37,7 @@ struct root_base {
 	 * an inode number alone tells files apart. */
 	bool one_filesystem;
 	char standin[64]; /* the folder of the stand-ins, from the building ground */
+	int dir;          /* the folder of `image = dir:` (run/source.h), borrowed, or -1 */
 };
 
 /* The parts; each works in the building ground. */

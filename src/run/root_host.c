@@ -174,14 +174,14 @@ static int cover_foreign(struct root_base *ret_base, struct err *err)
 	return 0;
 }
 
-static int show_dir(const char *dir, int env, struct err *err)
+static int show_dir(const struct plan *plan, int dir, int env, struct err *err)
 {
-	_cleanup_fd_ int fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	_cleanup_fd_ int at = openat(env, "base", O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
-	if (fd < 0)
-		return err_errno(err, errno, "cannot open the root folder '%s'", dir);
-	if (show(fd, env, "base", err) < 0)
-		return err_prefix(err, "cannot show the root folder '%s'", dir);
+	if (at < 0)
+		return err_errno(err, errno, "cannot open '%s/base'", plan->env_dir);
+	if (mnt_attach(dir, at, err) < 0)
+		return err_prefix(err, "cannot show the root folder '%s'", plan->base_dir);
 	return 0;
 }
 
@@ -194,7 +194,7 @@ int root_host(const struct plan *plan, struct root_base *ret_base, struct err *e
 	if (env < 0 || (mkdirat(env, "base", 0755) < 0 && errno != EEXIST))
 		return err_errno(err, errno, "cannot make the folder '%s/base'", plan->env_dir);
 	if (plan->base_dir)
-		return show_dir(plan->base_dir, env, err);
+		return show_dir(plan, ret_base->dir, env, err);
 	base = openat(env, "base", O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (base < 0)
 		return err_errno(err, errno, "cannot open the folder '%s/base'", plan->env_dir);

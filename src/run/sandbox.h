@@ -32,6 +32,7 @@ struct sandbox {
 	int lock_fd;   /* its lock: held by every part, so that it is free when all are gone */
 	int listen_fd; /* the request socket, bound by the supervisor when all is ready */
 	int first_fd;  /* the starter's own connection, there from the beginning */
+	const struct sources *sources; /* from the supervisor on; run/source.h */
 	int report_fd; /* where a failure is told (err_send); its end of file means: ready */
 };
 

@@ -26,6 +26,7 @@
 #include "run/root.h"
 #include "run/sandbox.h"
 #include "run/service.h"
+#include "run/source.h"
 #include "run/title.h"
 #include "run/userns.h"
 
@@ -47,6 +48,7 @@ struct supervisor {
 	int init_sock;
 	struct service fuse;
 	struct service slirp;
+	struct sources sources;
 	int net_ready_fd;
 	bool init_ready, net_ready;
 	bool up;
@@ -71,8 +73,12 @@ static int fork_init(struct supervisor *v, struct err *err)
 		return err_errno(err, errno, "cannot make a socket pair");
 	v->init_sock = ends[0];
 	v->init = userns_fork(flags);
-	if (v->init == 0)
-		init_main(v->sb, ends[1]);
+	if (v->init == 0) {
+		struct sandbox sb = *v->sb;
+
+		sb.sources = &v->sources;
+		init_main(&sb, ends[1]);
+	}
 	(void)close(ends[1]);
 	if (v->init < 0) {
 		v->init = 0;
@@ -88,9 +94,11 @@ static int build(struct supervisor *v, struct err *err)
 	/* unshare(2) moves the current folder to the new namespace's mounts; fds stay behind. */
 	if (fchdir(v->sb->env_fd) < 0 || unshare(CLONE_NEWNS) < 0)
 		return err_errno(err, errno, "cannot make a mount namespace");
-	if (mnt_make_private(err) < 0 || root_build(plan, v->sb->lock_fd, &v->fuse, err) < 0 ||
+	if (mnt_make_slave(err) < 0 || sources_open(plan, &v->sources, err) < 0 ||
+	    root_build(plan, v->sources.base, v->sb->lock_fd, &v->fuse, err) < 0 ||
 	    fork_init(v, err) < 0)
 		return -1;
+	sources_done(&v->sources);
 	if (plan->net != NET_SLIRP) {
 		v->net_ready = true;
 		return 0;

@@ -1,5 +1,6 @@
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -128,14 +129,22 @@ static int open_dir(const char *dir, int *ret_fd, struct err *err)
 int store_open(struct arena *a, struct store *ret, struct err *err)
 {
 	_cleanup_fd_ int fd = -1;
+	_cleanup_free_ char *real = NULL;
 	const char *data;
 	const char *dir;
 
 	if (dirs_data(a, &data, err) < 0)
 		return -1;
 	dir = path_join(a, data, "sbx");
-	if (open_dir(dir, &fd, err) < 0 || check_owner(fd, dir, err) < 0 ||
-	    check_version(fd, dir, err) < 0 || make_folders(fd, dir, err) < 0)
+	if (open_dir(dir, &fd, err) < 0)
+		return -1;
+	/* Without a link in its path, as the paths of projects are, with which it is compared. */
+	real = realpath(dir, NULL);
+	if (!real)
+		return err_errno(err, errno, "cannot tell where the store '%s' is", dir);
+	dir = arena_strdup(a, real);
+	if (check_owner(fd, dir, err) < 0 || check_version(fd, dir, err) < 0 ||
+	    make_folders(fd, dir, err) < 0)
 		return -1;
 	ret->dir = dir;
 	ret->fd = TAKE_FD(fd);

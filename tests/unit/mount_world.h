@@ -6,6 +6,8 @@
 #define SBX_TESTS_UNIT_MOUNT_WORLD_H
 
 #include "plan/plan.h"
+#include "run/mount.h"
+#include "run/source.h"
 #include "run_world.h"
 
 #define N(array) (sizeof(array) / sizeof((array)[0]))
@@ -30,6 +32,19 @@ static inline struct plan plan_of(const struct world *w, struct mount_step *step
 		.mounts = steps,
 		.n_mounts = n,
 	};
+}
+
+/* As pid 1 and the supervisor together do it. */
+static inline int mount_sources(const struct plan *plan, struct err *err)
+{
+	struct sources sources = {0};
+	int r;
+
+	if (sources_open(plan, &sources, err) < 0)
+		return -1;
+	r = mount_all(plan, &sources, err);
+	sources_done(&sources);
+	return r;
 }
 
 /* Is nothing mounted in the world but its tmpfs, and what lies below root/? */

@@ -46,7 +46,7 @@ static int mount_tmpfs(const struct world *w)
 	struct err err = {0};
 
 	REQUIRE(make_ground() == 0);
-	REQUIRE_DONE(mount_all(&plan, &err));
+	REQUIRE_DONE(mount_sources(&plan, &err));
 	REQUIRE(statvfs("root/tmp", &vfs) == 0 && vfs.f_blocks * vfs.f_frsize == 65536);
 	REQUIRE((vfs.f_flag & (ST_NOSUID | ST_NODEV)) == (ST_NOSUID | ST_NODEV));
 	REQUIRE(mode_of("root/tmp") == 01777 && mode_of("root/new/deep/run") == 0755);
@@ -83,7 +83,7 @@ static int mount_dev(const struct world *w)
 	struct stat st;
 
 	REQUIRE(make_ground() == 0);
-	REQUIRE_DONE(mount_all(&plan, &err));
+	REQUIRE_DONE(mount_sources(&plan, &err));
 	REQUIRE(stat("root/dev/null", &st) == 0 && S_ISCHR(st.st_mode));
 	REQUIRE(st.st_rdev == makedev(1, 3));
 	REQUIRE(put_text("root/dev/null", "gone") == 0 && put_text("root/dev/full", "x") < 0);
@@ -112,11 +112,13 @@ static int mount_false_device(const struct world *w)
 	struct err err = {0};
 
 	REQUIRE(make_ground() == 0);
-	REQUIRE_MESSAGE(mount_all(&plan, &err), "cannot mount '/dev/null': cannot use the host's "
-						"'/proc/version': it is no device");
+	REQUIRE_MESSAGE(mount_sources(&plan, &err),
+			"cannot mount '/dev/null': cannot use the host's "
+			"'/proc/version': it is no device");
 	steps[1].source = "/nowhere";
-	REQUIRE_MESSAGE(mount_all(&plan, &err), "cannot mount '/dev/null': cannot open the host's "
-						"'/nowhere': No such file or directory");
+	REQUIRE_MESSAGE(mount_sources(&plan, &err),
+			"cannot mount '/dev/null': cannot open the host's "
+			"'/nowhere': No such file or directory");
 	return 0;
 }
 
@@ -147,7 +149,7 @@ static int mount_masks(const struct world *w)
 	REQUIRE(put_text("root/masked-file", "secret") == 0);
 	REQUIRE(mkdir("root/kept", 0755) == 0 && put_text("root/kept/x", "seen") == 0);
 	REQUIRE(put_text("root/kept-file", "seen") == 0);
-	REQUIRE_DONE(mount_all(&plan, &err));
+	REQUIRE_DONE(mount_sources(&plan, &err));
 	REQUIRE(access("root/masked", F_OK) == 0 && access("root/masked/x", F_OK) < 0);
 	REQUIRE(has_text("root/masked-file", "") && access("root/t/own/file", F_OK) < 0);
 	REQUIRE(mkdir("root/masked/y", 0755) < 0 && errno == EROFS);
@@ -172,13 +174,13 @@ static int mount_proc(const struct world *w)
 	struct err err = {0};
 
 	REQUIRE(make_ground() == 0);
-	REQUIRE_MESSAGE(mount_all(&plan, &err), "cannot mount '/proc': cannot make a 'proc' "
-						"filesystem: Operation not permitted");
+	REQUIRE_MESSAGE(mount_sources(&plan, &err), "cannot mount '/proc': cannot make a 'proc' "
+						    "filesystem: Operation not permitted");
 	REQUIRE(strcmp(err.hint, "inside a container whose /proc is masked there can be no new "
 				 "one; `sbx doctor` says more") == 0);
 	/* Of sysfs the same holds for the network namespace; one can do without. */
 	step.kind = MOUNT_SYSFS;
-	REQUIRE_DONE(mount_all(&plan, &err));
+	REQUIRE_DONE(mount_sources(&plan, &err));
 	return 0;
 }
 
@@ -196,9 +198,10 @@ static int fail_with_place(const struct world *w)
 	struct plan plan = plan_of(w, &step, 1);
 	struct err err = {0};
 
-	REQUIRE_MESSAGE(mount_all(&plan, &err), "cannot open the root: No such file or directory");
+	REQUIRE_MESSAGE(mount_sources(&plan, &err),
+			"cannot open the root: No such file or directory");
 	REQUIRE(make_ground() == 0);
-	REQUIRE(mount_all(&plan, &err) < 0);
+	REQUIRE(mount_sources(&plan, &err) < 0);
 	REQUIRE(str_starts(err.msg, "sbx.ini:7: cannot mount at '/tmp': cannot make a 'tmpfs' "
 				    "filesystem: "));
 	return 0;
@@ -233,7 +236,7 @@ static int mount_over_links(const struct world *w)
 	REQUIRE(symlink("../outside", "run") == 0 && symlink(outside, "a") == 0);
 	REQUIRE(symlink("../outside/canary", "masked") == 0 && symlink("../outside", "kept") == 0);
 	REQUIRE(chdir("..") == 0);
-	REQUIRE_DONE(mount_all(&plan, &err));
+	REQUIRE_DONE(mount_sources(&plan, &err));
 
 	REQUIRE(all_below_root());
 	REQUIRE(has_text("outside/canary", "canary") && put_text("outside/canary", "new") == 0);
@@ -260,7 +263,7 @@ static int mount_over_magic(const struct world *w)
 	REQUIRE(mount("/proc", "root/proc", NULL, MS_BIND | MS_REC, NULL) == 0);
 	REQUIRE(symlink("/proc/self/cwd", "root/run") == 0);
 	REQUIRE_MESSAGE(
-		mount_all(&plan, &err),
+		mount_sources(&plan, &err),
 		"cannot mount '/run': cannot open '/run': Too many levels of symbolic links");
 	return 0;
 }
@@ -293,11 +296,8 @@ static void the_new_root_is_all_there_is(void **state)
 
 static void the_nearest_own_mount_is_where_a_path_starts(void **state)
 {
-	const struct mounting m = {
-		.root = 10,
-		.own = {{"/run", 11}, {"/run/user/7", 12}, {"/dev", 13}},
-		.n_own = 3,
-	};
+	struct mount_own own[] = {{"/run", 11}, {"/run/user/7", 12}, {"/dev", 13}};
+	const struct mounting m = {.root = 10, .own = own, .n_own = 3};
 	const char *rest = NULL;
 
 	(void)state;

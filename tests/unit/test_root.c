@@ -7,9 +7,36 @@
 #include "plan/plan.h"
 #include "run/root.h"
 #include "run/service.h"
+#include "run/source.h"
 #include "run_world.h"
 
 #define N(array) (sizeof(array) / sizeof((array)[0]))
+
+/* As the supervisor does it. */
+static int build_root(const struct plan *plan, int lock, struct service *ret_fuse, struct err *err)
+{
+	struct sources sources = {0};
+	int r;
+
+	if (sources_open(plan, &sources, err) < 0)
+		return -1;
+	r = root_build(plan, sources.base, lock, ret_fuse, err);
+	sources_done(&sources);
+	return r;
+}
+
+static int show_base(const struct plan *plan, struct root_base *ret_base, struct err *err)
+{
+	struct sources sources = {0};
+	int r;
+
+	if (sources_open(plan, &sources, err) < 0)
+		return -1;
+	ret_base->dir = sources.base;
+	r = root_host(plan, ret_base, err);
+	sources_done(&sources);
+	return r;
+}
 
 static mode_t mode_of(const char *path)
 {
@@ -66,7 +93,7 @@ static struct plan plan_of_parts(const struct world *w)
 
 	return (struct plan){
 		.rung = RUNG_SINGLE,
-		.env_dir = world_path(w, "env"),
+		.env_dir = world_path(w, "store/envs/env"), /* only compared, and named */
 		.project = world_path(w, "project"),
 		.base_dir = world_path(w, "base"),
 		.base = BASE_DIR,
@@ -218,7 +245,7 @@ static int build_by_kernel(const struct world *w)
 
 	REQUIRE(make_parts(w) == 0);
 	REQUIRE(utimensat(AT_FDCWD, "base/odd/copied", times, 0) == 0 && chdir("env") == 0);
-	if (root_build(&plan, -1, &fuse, &err) < 0 &&
+	if (build_root(&plan, -1, &fuse, &err) < 0 &&
 	    (err.errnum == EINVAL || err.errnum == ENODEV))
 		return NOT_HAD; /* before Linux 6.6 a tmpfs has no attributes of users */
 	REQUIRE(strcmp(err.msg, "") == 0 && fuse.pid == 0);
@@ -237,7 +264,7 @@ static int build_without_work(const struct world *w)
 	struct err err = {0};
 
 	REQUIRE(make_parts(w) == 0 && rmdir("env/work") == 0 && chdir("env") == 0);
-	REQUIRE_MESSAGE(root_build(&plan, -1, &fuse, &err),
+	REQUIRE_MESSAGE(build_root(&plan, -1, &fuse, &err),
 			"cannot mount the root with overlayfs: No such file or directory");
 	return 0;
 }
@@ -258,7 +285,7 @@ static int build_without_upper(const struct world *w)
 	REQUIRE(chdir("env") == 0);
 	(void)snprintf(message, sizeof(message), "cannot look at '%s/upper': Not a directory",
 		       plan.env_dir);
-	REQUIRE_MESSAGE(root_build(&plan, -1, &fuse, &err), message);
+	REQUIRE_MESSAGE(build_root(&plan, -1, &fuse, &err), message);
 	return 0;
 }
 
@@ -302,7 +329,7 @@ static int build_by_fuse(const struct world *w)
 	REQUIRE(make_parts(w) == 0);
 	REQUIRE(utimensat(AT_FDCWD, "base/odd/copied", times, 0) == 0 && chdir("env") == 0);
 	lock = open(".", O_RDONLY | O_CLOEXEC);
-	REQUIRE_DONE(root_build(&plan, lock, &fuse, &err));
+	REQUIRE_DONE(build_root(&plan, lock, &fuse, &err));
 	REQUIRE(fuse.pid > 0 && look_at_root(w) == 0);
 	REQUIRE(has_text("root/secret/key", "x") && end(&fuse) == 0);
 	/* Again, on the same ground, with a folder that hides what is below. */
@@ -350,11 +377,11 @@ static int show_folder(const struct world *w)
 	struct err err = {0};
 
 	REQUIRE(make_parts(w) == 0);
-	REQUIRE_DONE(root_host(&plan, &base, &err));
+	REQUIRE_DONE(show_base(&plan, &base, &err));
 	REQUIRE(has_text("env/base/etc/os-release", "ID=tiny\n"));
 	REQUIRE(!base.one_filesystem);
 	plan.base_dir = "/nowhere/root";
-	REQUIRE_MESSAGE(root_host(&plan, &base, &err),
+	REQUIRE_MESSAGE(show_base(&plan, &base, &err),
 			"cannot open the root folder '/nowhere/root': No such file or directory");
 	return 0;
 }
@@ -384,7 +411,7 @@ static int show_entries(const struct world *w)
 	REQUIRE(put_text("one", "one") == 0 && put_text("two", "two") == 0);
 	REQUIRE(mount("one", "two", NULL, MS_BIND, NULL) == 0);
 	REQUIRE(chdir("ground") == 0 && mkdir("env", 0755) == 0);
-	REQUIRE_DONE(root_host(&plan, &base, &err));
+	REQUIRE_DONE(show_base(&plan, &base, &err));
 	/* The world's folder is a filesystem of its own. */
 	REQUIRE(!base.one_filesystem);
 
@@ -417,16 +444,16 @@ static int keep_links(const struct world *w)
 
 	(void)w;
 	REQUIRE(mkdir("env", 0755) == 0);
-	REQUIRE_DONE(root_host(&plan, &base, &err));
+	REQUIRE_DONE(show_base(&plan, &base, &err));
 	REQUIRE(is_link_to("env/base/lib", "usr/lib") && lstat("env/base/lib", &before) == 0);
-	REQUIRE_DONE(root_host(&plan, &base, &err));
+	REQUIRE_DONE(show_base(&plan, &base, &err));
 	REQUIRE(lstat("env/base/lib", &after) == 0 && after.st_ino == before.st_ino);
 	entry.target = "usr/libx";
-	REQUIRE_DONE(root_host(&plan, &base, &err));
+	REQUIRE_DONE(show_base(&plan, &base, &err));
 	REQUIRE(is_link_to("env/base/lib", "usr/libx"));
 	/* What was a folder is a link now. */
 	REQUIRE(unlink("env/base/lib") == 0 && mkdir("env/base/lib", 0755) == 0);
-	REQUIRE_DONE(root_host(&plan, &base, &err));
+	REQUIRE_DONE(show_base(&plan, &base, &err));
 	REQUIRE(is_link_to("env/base/lib", "usr/libx"));
 	return 0;
 }
@@ -447,7 +474,7 @@ static int tell_filesystems(const struct world *w)
 	REQUIRE(chdir("/") == 0 && umount2(w->dir, MNT_DETACH) == 0 && chdir(w->dir) == 0);
 	REQUIRE(mkdir("env", 0755) == 0 && mkdir("deep", 0755) == 0);
 	REQUIRE(put_text("deep/one", "") == 0 && put_text("deep/two", "") == 0);
-	REQUIRE_DONE(root_host(&plan, &base, &err));
+	REQUIRE_DONE(show_base(&plan, &base, &err));
 	if (!base.one_filesystem) {
 		(void)fprintf(stderr, "# skipped: /tmp of this machine is not one filesystem\n");
 		return 0;
@@ -455,11 +482,11 @@ static int tell_filesystems(const struct world *w)
 	REQUIRE(umount2("env/base/tmp", MNT_DETACH) == 0);
 	/* A folder is covered; a file shows, and may have the number of another. */
 	REQUIRE(mount("none", "deep", "tmpfs", 0, "") == 0);
-	REQUIRE_DONE(root_host(&plan, &base, &err));
+	REQUIRE_DONE(show_base(&plan, &base, &err));
 	REQUIRE(base.one_filesystem && umount2("env/base/tmp", MNT_DETACH) == 0);
 	REQUIRE(umount2("deep", MNT_DETACH) == 0);
 	REQUIRE(mount("/proc/version", "deep/two", NULL, MS_BIND, NULL) == 0);
-	REQUIRE_DONE(root_host(&plan, &base, &err));
+	REQUIRE_DONE(show_base(&plan, &base, &err));
 	REQUIRE(!base.one_filesystem);
 	return 0;
 }
@@ -472,15 +499,16 @@ static void several_filesystems_are_noticed(void **state)
 static int show_what_is_not_there(const struct world *w)
 {
 	static const struct host_entry gone[] = {{"no-such-folder", NULL}};
-	struct plan plan = {.env_dir = "/e", .entries = gone, .n_entries = 1};
+	struct plan plan = {
+		.env_dir = "/s/envs/e", .project = "/p", .entries = gone, .n_entries = 1};
 	struct root_base base = {0};
 	struct err err = {0};
 
 	(void)w;
-	REQUIRE_MESSAGE(root_host(&plan, &base, &err),
-			"cannot make the folder '/e/base': No such file or directory");
+	REQUIRE_MESSAGE(show_base(&plan, &base, &err),
+			"cannot make the folder '/s/envs/e/base': No such file or directory");
 	REQUIRE(mkdir("env", 0755) == 0);
-	REQUIRE_MESSAGE(root_host(&plan, &base, &err),
+	REQUIRE_MESSAGE(show_base(&plan, &base, &err),
 			"cannot open '/no-such-folder': No such file or directory");
 	return 0;
 }
