@@ -92,6 +92,7 @@ struct mount_step {
 	bool self;        /* owned by the user's own id */
 	bool from_env;    /* source is relative to the environment's folder (home) */
 	bool optional;    /* a missing source is skipped */
+	bool policy;      /* keeps what rules this sandbox (sbx.ini, sbx.lock, .sbx/) as it is */
 	struct origin at; /* the profile line that asked for it, or zero */
 };
 
@@ -156,9 +157,6 @@ struct plan_env {
 
 int plan_make(struct arena *a, const struct profile *p, const struct host_facts *facts,
 	      const struct plan_env *env, const struct plan **ret, struct err *err);
-
-/* A step that keeps what rules this sandbox (sbx.ini, sbx.lock, .sbx/) as it is. */
-bool plan_is_policy(const struct plan *plan, const struct mount_step *step);
 
 /* The plan as text, a step a line: `sbx run --dry-run`, and the golden files. */
 void plan_show(const struct plan *plan, struct buf *ret);

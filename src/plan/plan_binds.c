@@ -19,19 +19,6 @@ static const struct {
 
 #define N_POLICY (sizeof(policy) / sizeof(policy[0]))
 
-bool plan_is_policy(const struct plan *plan, const struct mount_step *step)
-{
-	size_t n = strlen(plan->project);
-
-	if (step->kind != MOUNT_BIND || step->from_env ||
-	    !path_is_under(step->source, plan->project) || step->source[n] != '/')
-		return false;
-	for (size_t i = 0; i < N_POLICY; i++)
-		if (str_eq(step->source + n + 1, policy[i].name))
-			return true;
-	return false;
-}
-
 static bool is_policy(const struct making *m, const char *path)
 {
 	for (size_t i = 0; i < N_POLICY; i++)
@@ -156,7 +143,7 @@ static void add_policy(struct making *m, const char *dir, const struct origin *a
 
 		step = add_bind(m, path_join(m->a, m->env->project, policy[i].name),
 				path_join(m->a, dir, policy[i].name));
-		step->readonly = true;
+		step->policy = step->readonly = true;
 		step->optional = policy[i].optional;
 		step->at = *at;
 	}

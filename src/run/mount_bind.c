@@ -112,7 +112,7 @@ int mount_bind(struct mounting *m, const struct mount_step *step, int tree, stru
 		return 0;
 	if (fstat(tree, &st) < 0)
 		return err_errno(err, errno, "cannot look at '%s'", step->source);
-	if (plan_is_policy(m->plan, step))
+	if (step->policy)
 		r = open_policy_target(m, step, tree, &target, err);
 	else
 		r = open_target(m, step, S_ISDIR(st.st_mode), &target, err);

@@ -137,10 +137,9 @@ static int open_host(struct arena *a, const struct plan *plan, const char *sourc
 static int open_source(struct arena *a, const struct plan *plan, const struct mount_step *step,
 		       int *ret_fd, struct err *err)
 {
-	bool policy = plan_is_policy(plan, step);
-
 	if (path_is_under(step->source, plan->project))
-		return open_in_project(a, plan, step->source, policy ? O_NOFOLLOW : 0, ret_fd, err);
+		return open_in_project(a, plan, step->source, step->policy ? O_NOFOLLOW : 0, ret_fd,
+				       err);
 	return open_host(a, plan, step->source, ret_fd, err);
 }
 
@@ -195,7 +194,7 @@ static int open_step(struct arena *a, const struct plan *plan, const struct moun
 			*err = why;
 		return -1;
 	}
-	if (plan_is_policy(plan, step) && check_policy(step, fd, err) < 0)
+	if (step->policy && check_policy(step, fd, err) < 0)
 		return -1;
 	if (mnt_clone(fd, true, &tree, err) < 0)
 		return -1;

@@ -187,7 +187,7 @@ static const char *policy_bound(const struct world *w, const char *ini, struct e
 	struct plan plan = plan_of(w, steps, N(steps));
 
 	steps[0].kind = steps[1].kind = MOUNT_BIND;
-	steps[1].readonly = steps[1].optional = true;
+	steps[1].policy = steps[1].readonly = steps[1].optional = true;
 	*err = (struct err){0};
 	return mount_sources(&plan, err) < 0 ? err->msg : "";
 }
@@ -196,7 +196,7 @@ static int bind_policy(const struct world *w)
 {
 	const char *ini = world_path(w, "project/sbx.ini");
 	const char *inside = arena_printf(w->a, "root%s", ini);
-	struct mount_step alone = bind(ini, ini);
+	struct mount_step alone = {.source = ini, .target = ini, .policy = true};
 	char text[512];
 	struct err err = {0};
 
