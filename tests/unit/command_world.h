@@ -79,6 +79,13 @@ static inline void job_start(struct job *j)
 	j->sock = ends[0];
 }
 
+static inline struct proto_body body_of(const char *const *argv)
+{
+	static const char *const no_env[] = {NULL};
+
+	return (struct proto_body){.argv = argv, .env = no_env, .cwd = "/"};
+}
+
 static inline int memfd_of(const void *p, size_t n)
 {
 	int fd = memfd_create("body", MFD_CLOEXEC);

@@ -104,6 +104,25 @@ static inline bool has_text(const char *path, const char *text)
 	return false;
 }
 
+/* The permission bits, or all bits where it is not there. */
+static inline mode_t mode_of(const char *path)
+{
+	struct stat st;
+
+	return lstat(path, &st) == 0 ? st.st_mode & 07777 : (mode_t)-1;
+}
+
+static inline bool is_link_to(const char *path, const char *target)
+{
+	char text[256];
+	ssize_t n = readlink(path, text, sizeof(text) - 1);
+
+	if (n < 0)
+		return false;
+	text[n] = '\0';
+	return strcmp(text, target) == 0;
+}
+
 /* Wait for the next bytes of a descriptor, or its end; false: it took too long. */
 static inline bool readable(int fd)
 {

@@ -6,24 +6,6 @@
 #include "mount_world.h"
 #include "run/mount.h"
 
-static mode_t mode_of(const char *path)
-{
-	struct stat st;
-
-	return lstat(path, &st) == 0 ? st.st_mode & 07777 : (mode_t)-1;
-}
-
-static bool is_link_to(const char *path, const char *target)
-{
-	char text[256];
-	ssize_t n = readlink(path, text, sizeof(text) - 1);
-
-	if (n < 0)
-		return false;
-	text[n] = '\0';
-	return strcmp(text, target) == 0;
-}
-
 static int mount_tmpfs(const struct world *w)
 {
 	static struct mount_step steps[] = {
