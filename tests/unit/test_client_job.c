@@ -176,6 +176,10 @@ static void goes_on_in_the_background(void **state)
 	(void)expect(w, PROTO_SIZE);
 	assert_int_equal(expect(w, PROTO_CONT).foreground, 1);
 	expect_typed(w);
+	/* And then that signal is none of its own again. */
+	assert_int_equal(kill(w->client, SIGTTIN), 0);
+	assert_int_equal(kill(w->client, SIGUSR1), 0);
+	assert_int_equal(expect(w, PROTO_SIGNAL).number, SIGUSR1);
 	say_number(w, PROTO_EXITED, 6);
 	expect_exit(w, 6);
 }
@@ -192,6 +196,28 @@ static void an_orphan_does_not_stop(void **state)
 	expect_typed(w);
 }
 
+/* Not even with the terminal in other hands: the command gets it, or it would be stopped for ever. */
+static void an_orphan_in_the_background_does_not_stop(void **state)
+{
+	struct world *w = *state;
+
+	start(w, &(struct start){.terminals = 7, .leader = true, .background = true});
+	begin_on_terminal(w);
+	say_number(w, PROTO_STOPPED, SIGTTIN);
+	(void)expect(w, PROTO_SIZE);
+	assert_int_equal(expect(w, PROTO_CONT).foreground, 1);
+	assert_true(pty_cooked(w->outer.master));
+}
+
+static void stops_with_a_command_that_others_stop(void **state)
+{
+	struct world *w = *state;
+
+	start_on_terminal(w, &(struct start){.terminals = 7});
+	say_number(w, PROTO_STOPPED, SIGSTOP);
+	expect_stop(w, SIGTSTP);
+}
+
 /* `kill -TSTP` of the client: to the command, and back to the client alone. */
 static void a_stop_from_outside_is_passed_on(void **state)
 {
@@ -204,6 +230,16 @@ static void a_stop_from_outside_is_passed_on(void **state)
 	expect_stop(w, SIGTSTP);
 	assert_false(w->other_stopped);
 	assert_false(pty_readable(w->reports, 100));
+	order(w, 'f');
+	(void)expect(w, PROTO_SIZE);
+	assert_int_equal(expect(w, PROTO_CONT).foreground, 1);
+	/* Once more. */
+	assert_int_equal(kill(w->client, SIGTSTP), 0);
+	assert_int_equal(expect(w, PROTO_SIGNAL).number, SIGTSTP);
+	say_number(w, PROTO_STOPPED, SIGTSTP);
+	assert_true(WIFCONTINUED(next_status(w)));
+	expect_stop(w, SIGTSTP);
+	assert_false(w->other_stopped);
 	order(w, 'f');
 	(void)expect(w, PROTO_SIZE);
 	assert_int_equal(expect(w, PROTO_CONT).foreground, 1);
@@ -227,6 +263,10 @@ static void a_command_stopped_by_others_is_waited_for(void **state)
 	assert_int_equal(expect(w, PROTO_SIGNAL).number, SIGUSR1);
 	assert_int_equal(kill(w->client, SIGCONT), 0);
 	assert_int_equal(expect(w, PROTO_CONT).foreground, 1);
+	/* It goes on once. */
+	assert_int_equal(kill(w->client, SIGCONT), 0);
+	assert_int_equal(kill(w->client, SIGUSR1), 0);
+	assert_int_equal(expect(w, PROTO_SIGNAL).number, SIGUSR1);
 	say_number(w, PROTO_EXITED, 0);
 	expect_exit(w, 0);
 }
@@ -282,6 +322,8 @@ int main(void)
 		CASE(the_whole_job_stops),
 		CASE(goes_on_in_the_background),
 		CASE(an_orphan_does_not_stop),
+		CASE(an_orphan_in_the_background_does_not_stop),
+		CASE(stops_with_a_command_that_others_stop),
 		CASE(a_stop_from_outside_is_passed_on),
 		CASE(a_command_stopped_by_others_is_waited_for),
 		CASE(takes_the_terminal_again_after_a_stop),
