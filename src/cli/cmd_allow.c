@@ -53,12 +53,16 @@ static int allow(const struct cli *cli, const void *values, struct err *err)
 	const struct values *v = values;
 	_cleanup_workplace_ struct workplace w = WORKPLACE_EMPTY;
 	struct trust_request *requests;
+	const struct plan *plan;
 	const char *home;
 	bool allowed;
 	size_t n;
 
 	if (open_project(cli->a, &v->where, &w, err) < 0 || open_profile(cli->a, &w, err) < 0 ||
 	    dirs_home(cli->a, &home, err) < 0)
+		return -1;
+	/* What can never be done is not asked for. */
+	if (open_plan(cli->a, &w, &plan, err) < 0)
 		return -1;
 	trust_requests(cli->a, w.profile, w.project, home, &requests, &n);
 	if (n == 0) {

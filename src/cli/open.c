@@ -285,6 +285,7 @@ int open_run(struct arena *a, struct workplace *w, const struct open_command *co
 	struct client_request request = {
 		.argv = command->argv,
 		.as_root = command->as_root,
+		.strict_cwd = command->workdir != NULL,
 		.env = passed_env(a, w->profile, (const char *const *)environ),
 		.profile_digest = w->digest,
 	};

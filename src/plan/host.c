@@ -41,8 +41,10 @@ int host_probe_at(struct arena *a, const struct host_source *src, int cache_dir_
 			probe_overlay(cache_dir_fd, &facts);
 		has.has_ns = found = facts.userns;
 	}
-	if (with_base)
+	if (with_base) {
 		host_base_entries(a, src->root, &facts);
+		host_accounts(a, src->root, &facts);
+	}
 	if (with_base && !has.has_base) {
 		host_base_special(a, src->root, &facts);
 		has.has_base = found = true;

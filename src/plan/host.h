@@ -65,6 +65,8 @@ struct host_facts {
 	/* the host's root as a base */
 	struct host_entry *entries;
 	size_t n_entries;
+	const char *shadow,
+		*gshadow; /* stand-ins for the closed files: every account, none with a password */
 	struct host_special *special;
 	size_t n_special;
 };

@@ -34,6 +34,8 @@ const char *host_text(struct arena *a, int root, const char *path, size_t limit)
 
 /* host_base.c: what the host's root has for a base. */
 void host_base_entries(struct arena *a, int root, struct host_facts *ret);
+/* shadow and gshadow. */
+void host_accounts(struct arena *a, int root, struct host_facts *ret);
 void host_base_special(struct arena *a, int root, struct host_facts *ret);
 
 /* host_ns.c: tried in a child process. */

@@ -129,3 +129,26 @@ void host_subids(struct arena *a, int root, struct host_facts *ret)
 	ret->subuid = read_range(a, root, "etc/subuid", ret);
 	ret->subgid = read_range(a, root, "etc/subgid", ret);
 }
+
+/*
+ * su(1) and its kin refuse a user who is in passwd(5) and not in shadow(5), and the host's is closed.
+ * "*": no password fits.
+ */
+void host_accounts(struct arena *a, int root, struct host_facts *ret)
+{
+	_cleanup_file_ FILE *users = open_stream(root, "etc/passwd");
+	_cleanup_file_ FILE *groups = open_stream(root, "etc/group");
+	_cleanup_buf_ struct buf shadow = {0};
+	_cleanup_buf_ struct buf gshadow = {0};
+	const struct passwd *pw;
+	const struct group *gr;
+
+	while (users && (pw = fgetpwent(users)) != NULL)
+		if (pw->pw_name[0] != '+' && pw->pw_name[0] != '-')
+			buf_printf(&shadow, "%s:*:19000:0:99999:7:::\n", pw->pw_name);
+	while (groups && (gr = fgetgrent(groups)) != NULL)
+		if (gr->gr_name[0] != '+' && gr->gr_name[0] != '-')
+			buf_printf(&gshadow, "%s:*::\n", gr->gr_name);
+	ret->shadow = shadow.p ? arena_strndup(a, shadow.p, shadow.len) : "";
+	ret->gshadow = gshadow.p ? arena_strndup(a, gshadow.p, gshadow.len) : "";
+}

@@ -124,6 +124,18 @@ static enum standin_kind kind_of(const struct host_special *h)
 	return h->readable ? STANDIN_COPY : STANDIN_FILE;
 }
 
+/* What a closed file of the host's reads as. */
+static const char *data_of(const struct making *m, const struct host_special *h)
+{
+	const char *text = NULL;
+
+	if (str_eq(h->path, "/etc/shadow"))
+		text = m->facts->shadow;
+	else if (str_eq(h->path, "/etc/gshadow"))
+		text = m->facts->gshadow;
+	return text ? text : "";
+}
+
 static void add_host_base(struct candidates *list, const struct making *m)
 {
 	const bool many = m->plan->rung == RUNG_SUBIDS;
@@ -132,7 +144,7 @@ static void add_host_base(struct candidates *list, const struct making *m)
 		const struct host_special *h = &m->facts->special[i];
 		const struct standin s = {.kind = kind_of(h),
 					  .path = h->path,
-					  .data = kind_of(h) == STANDIN_FILE ? "" : NULL,
+					  .data = kind_of(h) == STANDIN_FILE ? data_of(m, h) : NULL,
 					  .mode = h->mode,
 					  .uid = many ? h->uid : 0,
 					  .gid = many ? h->gid : 0};

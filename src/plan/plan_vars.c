@@ -4,7 +4,10 @@
 #include "base/str.h"
 #include "plan/plan_parts.h"
 
-#define INSIDE_PATH "/run/sbx/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+/* Ours, the user's own (pip install --user), and what Debian gives users and root together. */
+#define INSIDE_PATH                                                                                \
+	"/run/sbx/bin:%s/.local/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:" \
+	"/usr/local/games:/usr/games"
 
 /* Passed unasked: what tells of the terminal and the language, and nothing of the user. */
 static const char *const passed[] = {
@@ -42,7 +45,7 @@ static void put_own(struct making *m, struct vars *vars)
 {
 	const struct plan *plan = m->plan;
 
-	put(vars, "PATH", INSIDE_PATH);
+	put(vars, "PATH", arena_printf(m->a, INSIDE_PATH, plan->home));
 	put(vars, "HOME", plan->home);
 	put(vars, "USER", plan->user);
 	put(vars, "LOGNAME", plan->user);

@@ -37,6 +37,7 @@ struct client_request {
 	const char *const *argv; /* NULL: the user's login shell */
 	const char *const *env;  /* NAME=value, over the plan's environment */
 	const char *cwd;         /* inside; falls back to the project where it is not there */
+	bool strict_cwd;         /* it does not, and is an error */
 	bool as_root;
 	const struct client_ids *ids; /* NULL as a rule; comes before as_root */
 	const char *profile_digest;   /* to tell whether the sandbox runs an older profile */

@@ -26,6 +26,8 @@
 /* The sandbox went away under the command, which therefore was killed: 128 + SIGKILL. */
 #define STATUS_LOST 137
 
+#define STATUS_INTERRUPTED (128 + SIGINT)
+
 /* Passed on: the command's answer counts. */
 static const int forwarded[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGTSTP};
 
@@ -46,7 +48,8 @@ struct signals {
 };
 
 struct run {
-	int sock; /* borrowed */
+	int sock;                   /* borrowed */
+	const char *profile_digest; /* what the caller has read, or NULL */
 	struct signals signals;
 	struct terminal terminal;
 	bool taken, started, ended, lost;
@@ -179,6 +182,7 @@ static int send_request(struct run *r, const struct client_request *request, str
 		return -1;
 	fds[0] = body_fd;
 	set_user(request, &msg.u.run);
+	msg.u.run.strict = request->strict_cwd;
 	msg.u.run.umask = umask(0);
 	(void)umask(msg.u.run.umask);
 	terminal_size(&r->terminal, &msg.u.run.rows, &msg.u.run.cols);
@@ -307,6 +311,16 @@ static int failed(const struct err *why, struct err *err)
 	return -1;
 }
 
+static void taken(struct run *r, const struct proto_info *info)
+{
+	r->taken = true;
+	if (r->profile_digest && info->profile_digest[0] &&
+	    strncmp(info->profile_digest, r->profile_digest, sizeof(info->profile_digest)) != 0)
+		log_warn(
+			"the sandbox runs by what sbx.ini said when it started; `sbx stop` ends it, "
+			"and the next start goes by what it says now");
+}
+
 static void ended(struct run *r, int status)
 {
 	r->status = status;
@@ -352,7 +366,7 @@ static int take_message(struct run *r, struct err *err)
 	for (size_t i = 0; i < n; i++)
 		(void)close(fds[i]);
 	if (msg.type == PROTO_TAKEN)
-		r->taken = true;
+		taken(r, &msg.u.info);
 	else if (msg.type == PROTO_FAILED)
 		return failed(&msg.u.err, err);
 	else if (msg.type == PROTO_STOPPED)
@@ -419,8 +433,10 @@ static int run_all(struct run *r, const struct client_request *request, struct e
 
 int client_run(int sock, const struct client_request *request, int *ret_status, struct err *err)
 {
-	struct run r = {.sock = sock, .signals = {.fd = -1}};
+	struct run r = {
+		.sock = sock, .profile_digest = request->profile_digest, .signals = {.fd = -1}};
 	int result = run_all(&r, request, err);
+	const bool typed = r.terminal.in >= 0;
 
 	/* In this order: a SIGTTOU has to be ignored for the modes, and a SIGPIPE for the warning. */
 	terminal_done(&r.terminal);
@@ -429,6 +445,9 @@ int client_run(int sock, const struct client_request *request, int *ret_status, 
 	signals_restore(&r.signals);
 	if (r.dies_of)
 		(void)raise(r.dies_of);
+	/* Typed, and the command died of it: so does its caller, or a shell's loop would go on. */
+	if (result == 0 && typed && r.status == STATUS_INTERRUPTED)
+		(void)raise(SIGINT);
 	if (result < 0)
 		return -1;
 	*ret_status = r.status;

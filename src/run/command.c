@@ -54,6 +54,16 @@ static void reply(const struct command_context *context, enum proto_type type, i
 	(void)proto_send(context->conn, type, &msg, NULL, 0);
 }
 
+/* With the digest of the profile that rules here: the client may have read a newer one. */
+static void take(const struct command_context *context)
+{
+	struct proto_msg msg = {0};
+
+	(void)strncpy(msg.u.info.profile_digest, context->profile_digest,
+		      sizeof(msg.u.info.profile_digest) - 1);
+	(void)proto_send(context->conn, PROTO_TAKEN, &msg, NULL, 0);
+}
+
 static void reply_failed(const struct command_context *context, const struct err *err)
 {
 	struct proto_msg msg = {.u.err = *err};
@@ -366,7 +376,7 @@ static int serve_run(const struct command_context *context, const struct proto_m
 	(void)sigemptyset(&child);
 	(void)sigaddset(&child, SIGCHLD);
 	s.signals = signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK);
-	reply(context, PROTO_TAKEN, 0);
+	take(context);
 	r = s.signals < 0 ? -1 : take_request(a, &s, fds, n, &err);
 	for (size_t i = 0; i < n; i++)
 		(void)close(fds[i]);

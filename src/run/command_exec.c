@@ -55,11 +55,15 @@ static int become(const struct command_exec *c, struct err *err)
 }
 
 /* As whoever the command runs as: a folder closed to him is closed here. */
-static void change_folder(const struct command_exec *c)
+static int change_folder(const struct command_exec *c, struct err *err)
 {
-	if (chdir(c->body->cwd) == 0 || chdir(c->context->plan->project) == 0)
-		return;
-	(void)!chdir("/");
+	if (chdir(c->body->cwd) == 0)
+		return 0;
+	if (c->run->strict)
+		return err_errno(err, errno, "cannot start in '%s'", c->body->cwd);
+	if (chdir(c->context->plan->project) < 0)
+		(void)!chdir("/");
+	return 0;
 }
 
 /* Replace or add a variable. */
@@ -195,7 +199,8 @@ static int run(struct arena *a, const struct command_exec *c, struct err *err)
 	if (become(c, err) < 0)
 		return -1;
 	(void)umask(c->run->umask & 0777);
-	change_folder(c);
+	if (change_folder(c, err) < 0)
+		return -1;
 	if (arrange_stdio(c) < 0)
 		return err_errno(err, errno, "cannot arrange the standard streams");
 	unblock_signals();

@@ -72,7 +72,7 @@ static int build(const struct init *in, struct err *err)
 	const struct plan *plan = in->sb->plan;
 
 	if (plan->net != NET_HOST)
-		net_prepare();
+		net_prepare(plan);
 	if (sethostname(plan->name, strlen(plan->name)) < 0)
 		return err_errno(err, errno, "cannot set the host name '%s'", plan->name);
 	if (mount_all(plan, in->sb->sources, err) < 0)

@@ -14,6 +14,7 @@
 #include "base/fs.h"
 #include "base/log.h"
 #include "plan/plan.h"
+#include "run/sandbox.h"
 #include "run/service.h"
 
 static void bring_lo_up(void)
@@ -26,18 +27,32 @@ static void bring_lo_up(void)
 		log_debug("cannot bring lo up: %s", strerror(errno));
 }
 
-void net_prepare(void)
+/*
+ * Who may send pings without privilege: a range of groups as the kernel numbers them, so that root's
+ * and the user's own are both in it where the user's comes first or last of all; else the user's alone.
+ */
+static void open_ping(const struct plan *plan)
 {
-	static const char *const knobs[][2] = {
-		{"/proc/sys/net/ipv4/ip_unprivileged_port_start", "0"},
-		/* On one id only that one is mapped, and the kernel refuses the range. */
-		{"/proc/sys/net/ipv4/ping_group_range", "0 65535"},
-	};
+	static const char knob[] = "/proc/sys/net/ipv4/ping_group_range";
+	unsigned own = sandbox_self_gid(plan);
+	char range[64];
+
+	(void)snprintf(range, sizeof(range), "%u 65535", own);
+	if (plan->rung == RUNG_SUBIDS && own != 65535 && fs_write_knob(knob, range) == 0)
+		return;
+	(void)snprintf(range, sizeof(range), "%u %u", own, own);
+	if (fs_write_knob(knob, range) < 0)
+		log_debug("cannot write '%s': %s", knob, strerror(errno));
+}
+
+void net_prepare(const struct plan *plan)
+{
+	static const char low_ports[] = "/proc/sys/net/ipv4/ip_unprivileged_port_start";
 
 	bring_lo_up();
-	for (size_t i = 0; i < sizeof(knobs) / sizeof(knobs[0]); i++)
-		if (fs_write_knob(knobs[i][0], knobs[i][1]) < 0)
-			log_debug("cannot write '%s': %s", knobs[i][0], strerror(errno));
+	if (fs_write_knob(low_ports, "0") < 0)
+		log_debug("cannot write '%s': %s", low_ports, strerror(errno));
+	open_ping(plan);
 }
 
 int net_start_slirp(const struct plan *plan, pid_t pid, struct service *ret_slirp,

@@ -14,7 +14,7 @@ struct service;
  * In the new network namespace, whose owner U is: lo up; low ports and ping for everybody, since V
  * has no rights over the namespace.  What an outer container forbids of that is left out.
  */
-void net_prepare(void);
+void net_prepare(const struct plan *plan);
 
 /*
  * Start slirp4netns, as U's root, for the namespace of process `pid`.  *ret_ready_fd reads "1" when

@@ -4,7 +4,8 @@
  *   client                              shim (the process that pid 1 forks for a connection)
  *   PROTO_RUN + fds            →
  *                              ←        PROTO_TAKEN     before anything is done: an end of file
- *                                                       ahead of it means "start it again"
+ *                                                       ahead of it means "start it again";
+ *                                                       info: the digest of the profile
  *                              ←        PROTO_STARTED   + the master of the pty, if one was asked
  *                              ←     or PROTO_FAILED    with a struct err: the end
  *   PROTO_SIGNAL, _SIZE, _CONT →
@@ -64,6 +65,7 @@ struct proto_run {
 	uint32_t
 		terminal; /* bit N: the caller's fd N (0, 1, 2) is a terminal: it becomes the pty */
 	uint32_t closed;  /* bit N: it is closed: the command gets /dev/null there */
+	uint32_t strict;  /* the folder must be there; else the project will do */
 	uint16_t rows, cols;
 	/* The fds: first the body, then 0, 1, 2 in order, less those of `terminal` and `closed`. */
 };

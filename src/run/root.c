@@ -125,7 +125,8 @@ static int mount_kernel(const struct root_base *base, struct err *err)
 {
 	_cleanup_arena_ struct arena *a = arena_new();
 
-	if (mount("overlay", "root", "overlay", MS_NODEV, root_options(a, base, "userxattr")) < 0)
+	if (mount("overlay", "root", "overlay", MS_NODEV | MS_NOSUID,
+		  root_options(a, base, "userxattr")) < 0)
 		return err_errno(err, errno, "cannot mount the root with overlayfs");
 	return 0;
 }

@@ -51,8 +51,10 @@ int root_fuse(const struct plan *plan, const struct root_base *base, int lock_fd
 			       "fd=%d,rootmode=40000,user_id=%u,group_id=%u,default_permissions,"
 			       "allow_other",
 			       fuse, (unsigned)getuid(), (unsigned)getgid());
-	if (mount("fuse-overlayfs", "root", "fuse.fuse-overlayfs", MS_NODEV | MS_NOATIME, options) <
-	    0)
+	/* nosuid: under no_new_privs setuid is void anyway, but a program with file capabilities (ping)
+	 * that cannot have them is not run at all (EPERM), unless the mount makes them void as well. */
+	if (mount("fuse-overlayfs", "root", "fuse.fuse-overlayfs",
+		  MS_NODEV | MS_NOSUID | MS_NOATIME, options) < 0)
 		return err_errno(err, errno, "cannot mount the root: fuse");
 
 	const char *const argv[] = {

@@ -19,6 +19,7 @@
 #include "base/path.h"
 #include "base/str.h"
 #include "store/record.h"
+#include "store/skel.h"
 
 #define ENV_VERSION 1
 #define ENV_FILE "env.json"
@@ -188,14 +189,16 @@ static int open_sub(const struct store *s, const char *name, int *ret_fd, struct
 static int make_parts(int tmp_fd, const char *tmp, const struct env *e, struct err *err)
 {
 	_cleanup_fd_ int fd = -1;
+	_cleanup_fd_ int home = -1;
 
 	if (make_dir(tmp_fd, tmp, 0700, &fd, err) < 0)
 		return -1;
 	/* upper is what shows as "/" inside, so it has the mode of a root folder. */
 	if (make_dir(fd, "upper", 0755, NULL, err) < 0 ||
 	    make_dir(fd, "work", 0700, NULL, err) < 0 ||
-	    make_dir(fd, "home", 0700, NULL, err) < 0 || make_dir(fd, "run", 0700, NULL, err) < 0)
+	    make_dir(fd, "home", 0700, &home, err) < 0 || make_dir(fd, "run", 0700, NULL, err) < 0)
 		return -1;
+	skel_copy("/etc/skel", home);
 	return write_env(fd, e, err);
 }
 

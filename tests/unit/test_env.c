@@ -2,8 +2,10 @@
 #include <errno.h>
 #include <sys/wait.h>
 
+#include "base/fs.h"
 #include "base/log.h"
 #include "store/env.h"
+#include "store/skel.h"
 #include "store_world.h"
 
 static struct store open_store(const struct world *w)
@@ -343,6 +345,31 @@ static void says_that_the_store_is_read_only(void **state)
 	assert_int_equal(proc_call(read_only, *state), 0);
 }
 
+/* Covers store/skel. */
+static void a_new_home_has_what_skel_has(void **state)
+{
+	struct world *w = *state;
+	_cleanup_fd_ int home = -1;
+	_cleanup_buf_ struct buf text = {0};
+	struct stat st;
+
+	world_mkdir(w, "skel/folder");
+	world_write(w, "skel/.bashrc", "alias ll='ls -l'\n");
+	assert_int_equal(symlink("/etc/passwd", world_path(w, "skel/link")), 0);
+	assert_int_equal(mkfifo(world_path(w, "skel/fifo"), 0600), 0);
+	world_mkdir(w, "home");
+	home = open(world_path(w, "home"), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	assert_true(home >= 0);
+	skel_copy(world_path(w, "skel"), home);
+	assert_int_equal(fs_read_at(home, ".bashrc", 100, &text, NULL), 0);
+	assert_string_equal(text.p, "alias ll='ls -l'\n");
+	/* Plain files alone, and nothing where there is no such folder. */
+	assert_int_equal(fstatat(home, "folder", &st, AT_SYMLINK_NOFOLLOW), -1);
+	assert_int_equal(fstatat(home, "link", &st, AT_SYMLINK_NOFOLLOW), -1);
+	assert_int_equal(fstatat(home, "fifo", &st, AT_SYMLINK_NOFOLLOW), -1);
+	skel_copy(world_path(w, "nothing"), home);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -358,6 +385,7 @@ int main(void)
 		TEST(many_make_the_same),
 		TEST(a_full_disk_leaves_nothing_behind),
 		TEST(says_that_the_store_is_read_only),
+		TEST(a_new_home_has_what_skel_has),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -21,12 +21,14 @@ static bool lo_is_up(void)
 
 static int prepare(const struct world *w)
 {
+	const struct plan plan = {.rung = RUNG_SINGLE};
+
 	(void)w;
 	if (unshare(CLONE_NEWNET) < 0)
 		return NOT_HAD;
 	REQUIRE(!lo_is_up());
 	REQUIRE(has_text("/proc/sys/net/ipv4/ip_unprivileged_port_start", "1024\n"));
-	net_prepare();
+	net_prepare(&plan);
 	REQUIRE(lo_is_up());
 	REQUIRE(has_text("/proc/sys/net/ipv4/ip_unprivileged_port_start", "0\n"));
 	return 0;
