@@ -54,13 +54,18 @@ static void reply(const struct command_context *context, enum proto_type type, i
 	(void)proto_send(context->conn, type, &msg, NULL, 0);
 }
 
+static void copy_digest(const struct command_context *context, struct proto_info *ret)
+{
+	(void)snprintf(ret->profile_digest, sizeof(ret->profile_digest), "%s",
+		       context->profile_digest);
+}
+
 /* With the digest of the profile that rules here: the client may have read a newer one. */
 static void take(const struct command_context *context)
 {
 	struct proto_msg msg = {0};
 
-	(void)strncpy(msg.u.info.profile_digest, context->profile_digest,
-		      sizeof(msg.u.info.profile_digest) - 1);
+	copy_digest(context, &msg.u.info);
 	(void)proto_send(context->conn, PROTO_TAKEN, &msg, NULL, 0);
 }
 
@@ -97,8 +102,7 @@ static int serve_info(const struct command_context *context)
 	/* Without pid 1 and this one: sbx's own. */
 	info->processes = processes > 2 ? processes - 2 : 0;
 	info->uptime_ms = command_now_ms() - context->started_ms;
-	(void)snprintf(info->profile_digest, sizeof(info->profile_digest), "%s",
-		       context->profile_digest);
+	copy_digest(context, info);
 	(void)proto_send(context->conn, PROTO_INFO_IS, &msg, NULL, 0);
 	return COMMAND_QUERY;
 }

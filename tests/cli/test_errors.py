@@ -351,7 +351,7 @@ def test_root_folder_that_is_not_there():
     """`image = dir:` of nothing: the profile's line, and what the key means."""
     with Project(ini=harness.NO_NET + "[base]\nimage = dir:/no/such/root\n") as p:
         p.sbx("allow", "--yes")
-        refused(p.run("true"), r"sbx\.ini:4: .*/no/such/root", r".*image = dir:PATH.*unpacked root")
+        refused(p.run("true"), r"sbx\.ini:4: .*/no/such/root", re.escape("`image = dir:PATH` under [base] names a folder that holds an unpacked root"))
 
 
 def test_another_user_with_one_id():
