@@ -74,6 +74,7 @@ static inline struct box box_new(const struct world *w, const char *more)
 	struct err err = {0};
 
 	world_mkdir(w, "home/demo/sub");
+	world_write(w, "home/demo/sbx.ini", "[profile]\n");
 	if (store_open(w->a, &b.store, &err) < 0 ||
 	    env_open_or_make(w->a, &b.store, world_path(w, "home/demo"), "default", &b.env, &err) <
 		    0 ||
