@@ -146,7 +146,7 @@ static inline _Noreturn void be_client(const struct world *w, const struct start
 	if (!is_as_before(&mask, old))
 		_exit(98);
 	if (r == 0)
-		_exit(status);
+		_exit(status >= 0 && status <= 255 ? status : 95);
 	/* Here, for the way to the test mends it as well. */
 	if (err.kind < ERR_FAILED || err.kind > ERR_NOT_FOUND || err.msg[sizeof(err.msg) - 1] ||
 	    err.hint[sizeof(err.hint) - 1])
