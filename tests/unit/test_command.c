@@ -93,6 +93,7 @@ static void folder_umask_and_environment_are_asked_for(void **state)
 					.env = WORDS("X=1=2", "USER=other", "X=3"),
 					.cwd = "/etc"};
 	struct proto_body lost = body;
+	struct job j = job_new();
 
 	(void)state;
 	assert_string_equal(printed(&run, &body, 0),
@@ -101,6 +102,10 @@ static void folder_umask_and_environment_are_asked_for(void **state)
 	lost.cwd = "/nowhere";
 	lost.argv = WORDS("pwd");
 	assert_string_equal(printed(&run, &lost, 0), "/usr\n");
+	/* Unless it was named. */
+	run.strict = 1;
+	assert_string_equal(job_fails(&j, &run, &lost).msg,
+			    "cannot start in '/nowhere': No such file or directory");
 }
 
 static void the_whole_environment_is_the_plans(void **state)
@@ -299,6 +304,23 @@ static void bodies_may_be_anything(void **state)
 	(void)close(good);
 }
 
+/* From a folder of the host's ".." would lead to all others. */
+static void folders_are_no_streams(void **state)
+{
+	const struct proto_body body = body_of(WORDS("true"));
+	struct job j = job_new();
+	struct proto_msg msg = {.u.run = {.closed = 1u << 0 | 1u << 2}};
+	int fds[] = {body_fd(&body), open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
+	struct err err = refused(&j, &msg, fds, 2);
+
+	(void)state;
+	assert_string_equal(err.msg,
+			    "cannot pass a folder as file descriptor 1: it would lead out");
+	assert_string_equal(err.hint, "name the folder under [mounts] in sbx.ini instead");
+	(void)close(fds[0]);
+	(void)close(fds[1]);
+}
+
 static void another_user_needs_more_ids(void **state)
 {
 	const struct proto_body body = body_of(WORDS("true"));
@@ -398,6 +420,7 @@ int main(void)
 		cmocka_unit_test(a_stop_is_told_and_goes_on),
 		cmocka_unit_test(a_command_without_its_client_ends),
 		cmocka_unit_test(bodies_may_be_anything),
+		cmocka_unit_test(folders_are_no_streams),
 		cmocka_unit_test(another_user_needs_more_ids),
 		cmocka_unit_test(what_cannot_be_asked_is_refused),
 		cmocka_unit_test(another_version_is_told),

@@ -31,6 +31,8 @@ static int prepare(const struct world *w)
 	net_prepare(&plan);
 	REQUIRE(lo_is_up());
 	REQUIRE(has_text("/proc/sys/net/ipv4/ip_unprivileged_port_start", "0\n"));
+	/* The one group that there is. */
+	REQUIRE(has_text("/proc/sys/net/ipv4/ping_group_range", "0\t0\n"));
 	return 0;
 }
 
