@@ -63,6 +63,7 @@ static int remove_tree(struct arena *a, struct workplace *w, const char *tmp, st
 	/* The map is all that counts: of the profile nothing may be in the way. */
 	profile_defaults(a, any);
 	any->net.mode = NET_NONE;
+	any->user.as = w->env.as == 1 + AS_ROOT ? AS_ROOT : AS_SELF;
 	w->profile = any;
 	if (open_plan(a, w, &plan, err) < 0)
 		return -1;

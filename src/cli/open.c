@@ -196,6 +196,7 @@ int open_plan(struct arena *a, const struct workplace *w, const struct plan **re
 		.project = w->project,
 		.name = path_base(w->project),
 		.kept_rung = made ? w->env.rung : -1,
+		.kept_as = made ? w->env.as : 0,
 		.sudo_helper = sudo != NULL,
 		.sudo_path = sudo,
 	};
@@ -224,7 +225,8 @@ static int connect_or_start(struct arena *a, struct workplace *w, const struct p
 		return -1;
 	/* Before the start, which gives files to subordinate ids: even one that fails leaves an
 	 * environment that `sbx rm` knows how to remove. */
-	if (w->env.rung < 0 && env_set_rung(&w->store, &w->env, (int)(*ret_plan)->rung, err) < 0)
+	if (w->env.rung < 0 &&
+	    env_set_map(&w->env, (int)(*ret_plan)->rung, 1 + (int)w->profile->user.as, err) < 0)
 		return -1;
 	return client_start(*ret_plan, &w->env, w->digest, ret_sock, err);
 }

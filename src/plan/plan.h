@@ -151,6 +151,7 @@ struct plan_env {
 	const char *name;      /* the project folder's name: default for the profile's */
 	/* An environment keeps the map it was made with: -1 not made yet, else enum id_rung. */
 	int kept_rung;
+	int kept_as;           /* 1 + enum user_as; 0: not known */
 	bool sudo_helper;      /* the static helper is there to be bound */
 	const char *sudo_path; /* its absolute path on the host */
 };

@@ -62,11 +62,31 @@ static const char *subids_lack(const struct making *m, bool *ret_programs)
 	return NULL;
 }
 
+/*
+ * With `as = self` an id inside is another one outside than with `as = root`: under the other one each
+ * file of the environment would change its owner.
+ */
+static int check_as(const struct making *m, struct err *err)
+{
+	const int as = m->env->kept_as;
+
+	if (as == 0 || as == 1 + (int)m->p->user.as || m->env->kept_rung != RUNG_SUBIDS)
+		return 0;
+	(void)plan_refuse_at(
+		&m->p->user.at, err,
+		"cannot enter '%s' with `as = %s`: it was made with `as = %s`, and its "
+		"files have owners after that",
+		m->env->env_id, user_as_name(m->p->user.as), user_as_name((enum user_as)(as - 1)));
+	return err_hint(err, "`-e NAME` makes another environment; `sbx rm` forgets this one");
+}
+
 static int choose_rung(struct making *m, struct err *err)
 {
 	bool programs;
 	const char *lack = subids_lack(m, &programs);
 
+	if (check_as(m, err) < 0)
+		return -1;
 	if (m->env->kept_rung >= 0) {
 		m->plan->rung = (enum id_rung)m->env->kept_rung;
 		if (m->plan->rung == RUNG_SINGLE || !lack)

@@ -120,6 +120,8 @@ static int read_env(struct arena *a, int fd, struct env *ret, struct err *err)
 		return err_hint(err, "the environment is damaged; move '%s' away", ret->dir);
 	}
 	ret->rung = (int)json_integer_value(rung);
+	/* Not in what older ones wrote: 0. */
+	ret->as = (int)json_integer_value(json_object_get(obj, "as"));
 	ret->created = json_integer_value(created);
 	return 0;
 }
@@ -363,22 +365,23 @@ void env_done(struct env *e)
 	e->id = NULL;
 }
 
-int env_set_rung(const struct store *s, struct env *e, int rung, struct err *err)
+int env_set_map(struct env *e, int rung, int as, struct err *err)
 {
 	json_auto_t *obj = NULL;
 
-	(void)s;
-	if (e->rung == rung)
+	if (e->rung == rung && e->as == as)
 		return 0;
-	/* Read again and change one value: what else is written there stays. */
+	/* Read again and change two values: what else is written there stays. */
 	if (record_load(e->fd, ENV_FILE, ENV_VERSION, &obj, err) < 0)
 		return err_prefix(err, "environment '%s'", e->dir);
 	json_object_set_new(obj, "rung", json_integer(rung));
+	json_object_set_new(obj, "as", json_integer(as));
 	if (record_save(e->fd, ENV_FILE, ENV_VERSION, obj, err) < 0) {
 		err_prefix(err, "environment '%s'", e->dir);
 		return store_hint(err);
 	}
 	e->rung = rung;
+	e->as = as;
 	return 0;
 }
 

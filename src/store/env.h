@@ -40,6 +40,7 @@ struct env {
 	const char *project; /* absolute */
 	const char *name;    /* "default" or what -e said */
 	int rung;            /* enum id_rung, or -1 while none was used yet */
+	int as;              /* 1 + enum user_as, which is a part of the map; 0: not known */
 	long long created;   /* seconds since the epoch */
 };
 
@@ -58,8 +59,8 @@ void env_done(struct env *e); /* closes the fd */
 /* The id that `project` (absolute, clean) and `name` give: in `a`. */
 const char *env_id(struct arena *a, const char *project, const char *name);
 
-/* Record the rung used (env.json, atomically). */
-int env_set_rung(const struct store *s, struct env *e, int rung, struct err *err);
+/* Record the map used: rung and as, as above (env.json, atomically). */
+int env_set_map(struct env *e, int rung, int as, struct err *err);
 
 /* All environments, sorted by id; each opened with fd -1. A damaged one is skipped with a warning. */
 int env_list(struct arena *a, const struct store *s, struct env **ret, size_t *ret_n,

@@ -354,6 +354,23 @@ def test_root_folder_that_is_not_there():
         refused(p.run("true"), r"sbx\.ini:4: .*/no/such/root", re.escape("`image = dir:PATH` under [base] names a folder that holds an unpacked root"))
 
 
+def test_as_of_an_environment_stays():
+    """With subordinate ids `as` is a part of the id map, and files have owners after it: no other later."""
+    with Project() as p:
+        p.run("true").ok()
+        p.sbx("stop").ok()
+        p.write("sbx.ini", harness.NO_NET + "[user]\nas = root\n")
+        result = p.run("id", "-u")
+        if not harness.has_subids():
+            equal(result.ok().out, "0\n", "with one id all files have the same owner")
+            return
+        refused(result, r"sbx\.ini:4: .*as = root.*it was made with `as = self`",
+                r"`-e NAME` makes another environment; `sbx rm` forgets this one")
+        equal(p.sbx("run", "-e", "other", "--", "id", "-u").ok().out, "0\n", "another environment")
+        p.sbx("stop", "-e", "other").ok()
+        p.sbx("rm", "-f", "-e", "other").ok()
+
+
 def test_another_user_with_one_id():
     """sudo -u somebody: with subordinate ids it works, with one id it says why not."""
     with Project() as p:

@@ -159,11 +159,12 @@ static void keeps_the_rung(void **state)
 	struct env e = make(w, &s, "/p", "default");
 	struct err err = {0};
 
-	assert_int_equal(env_set_rung(&s, &e, 1, &err), 0);
+	assert_int_equal(env_set_map(&e, 1, 2, &err), 0);
 	assert_int_equal(e.rung, 1);
 	env_done(&e);
 	e = make(w, &s, "/p", "default");
 	assert_int_equal(e.rung, 1);
+	assert_int_equal(e.as, 2);
 	assert_string_equal(e.project, "/p");
 	env_done(&e);
 	store_done(&s);
