@@ -278,7 +278,7 @@ static void the_new_root_is_all_there_is(void **state)
 
 static void the_nearest_own_mount_is_where_a_path_starts(void **state)
 {
-	struct mount_own own[] = {{"/run", 11}, {"/run/user/7", 12}, {"/dev", 13}};
+	struct mount_own own[] = {{"/run/user/7", 12}, {"/run", 11}, {"/dev", 13}};
 	const struct mounting m = {.root = 10, .own = own, .n_own = 3};
 	const char *rest = NULL;
 

@@ -103,6 +103,7 @@ static size_t count_of(const char *path)
 
 static int keep_standins(const struct world *w)
 {
+	const struct timespec times[2] = {{.tv_sec = 1000}, {.tv_sec = 2000}};
 	struct plan plan = plan_of_parts(w);
 	struct standin standins[16];
 
@@ -119,7 +120,11 @@ static int keep_standins(const struct world *w)
 	REQUIRE(!are_kept(&plan) && are_kept(&plan));
 	plan.n_standins--;
 	REQUIRE(!are_kept(&plan) && are_kept(&plan));
+	REQUIRE(utimensat(AT_FDCWD, "env/base/odd/copied", times, 0) == 0);
+	REQUIRE(!are_kept(&plan) && are_kept(&plan));
+	/* Of a file that is copied, its length and its time. */
 	REQUIRE(put_text("env/base/odd/copied", "longer than it was") == 0);
+	REQUIRE(utimensat(AT_FDCWD, "env/base/odd/copied", times, 0) == 0);
 	REQUIRE(!are_kept(&plan) && are_kept(&plan));
 	REQUIRE(chmod("env/base/odd", 0751) == 0);
 	REQUIRE(!are_kept(&plan) && are_kept(&plan));
@@ -172,6 +177,30 @@ static int build_by_kernel(const struct world *w)
 static void the_kernels_overlay_is_built(void **state)
 {
 	in_namespace(*state, build_by_kernel);
+}
+
+/* The ground is put over a folder that nobody needs any more. */
+static int build_beside_project(const struct world *w)
+{
+	struct plan plan = plan_of_parts(w);
+	struct service fuse = SERVICE_NONE;
+	struct err err = {0};
+
+	if (mount("none", "/mnt", "tmpfs", 0, "") < 0)
+		return errno == ENOENT ? 0 : 1;
+	REQUIRE(mkdir("/mnt/project", 0755) == 0 && make_parts(w) == 0 && chdir("env") == 0);
+	plan.project = "/mnt/project";
+	if (build_root(&plan, -1, &fuse, &err) < 0 &&
+	    (err.errnum == EINVAL || err.errnum == ENODEV))
+		return NOT_HAD;
+	REQUIRE(strcmp(err.msg, "") == 0 && access("/mnt/project", F_OK) == 0);
+	REQUIRE(access("root/etc", F_OK) == 0);
+	return 0;
+}
+
+static void the_ground_hides_nothing_that_is_needed(void **state)
+{
+	in_namespace(*state, build_beside_project);
 }
 
 static int build_without_work(const struct world *w)
@@ -293,6 +322,7 @@ int main(void)
 		TEST(standins_have_their_content_and_modes),
 		TEST(standins_are_kept_while_nothing_changes),
 		TEST(the_kernels_overlay_is_built),
+		TEST(the_ground_hides_nothing_that_is_needed),
 		TEST(an_overlay_that_does_not_mount_is_told),
 		TEST(an_upper_that_is_a_link_is_refused),
 		TEST(fuse_overlayfs_serves_the_root),

@@ -138,6 +138,10 @@ static int tell_filesystems(const struct world *w)
 	REQUIRE(umount2("deep", MNT_DETACH) == 0);
 	REQUIRE(mount("/proc/version", "deep/two", NULL, MS_BIND, NULL) == 0);
 	REQUIRE_DONE(show_base(&plan, &base, &err));
+	REQUIRE(!base.one_filesystem && umount2("env/base/tmp", MNT_DETACH) == 0);
+	/* A part of the system on a disk of its own, which shows. */
+	REQUIRE(umount2("deep/two", MNT_DETACH) == 0 && mount("none", w->dir, "tmpfs", 0, "") == 0);
+	REQUIRE_DONE(show_base(&plan, &base, &err));
 	REQUIRE(!base.one_filesystem);
 	return 0;
 }

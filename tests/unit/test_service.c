@@ -88,6 +88,7 @@ static void of_much_talk_the_end_is_kept(void **state)
 static void little_pieces_are_put_together(void **state)
 {
 	struct service s = SERVICE_NONE;
+	char all[300 * 7 + 1];
 	int ends[2];
 
 	(void)state;
@@ -95,12 +96,15 @@ static void little_pieces_are_put_together(void **state)
 	s.program = "/bin/x";
 	s.err_fd = ends[0];
 	for (int i = 0; i < 300; i++) {
-		assert_int_equal(write(ends[1], "abcdefg", 7), 7);
+		char *at = all + (size_t)7 * (size_t)i;
+
+		(void)snprintf(at, 8, "%06d ", i);
+		assert_int_equal(write(ends[1], at, 7), 7);
 		service_listen(&s);
 	}
 	assert_int_equal(s.n, SERVICE_TAIL - 1);
 	assert_int_equal(strlen(s.tail), SERVICE_TAIL - 1);
-	assert_true(str_ends(s.tail, "gabcdefg"));
+	assert_true(str_ends(all, s.tail));
 	/* Nobody waits for what has not been said yet; its end closes the descriptor. */
 	assert_true(s.err_fd == ends[0]);
 	(void)close(ends[1]);
@@ -113,12 +117,12 @@ static void little_pieces_are_put_together(void **state)
 static const char view[] =
 	"for f in /proc/$$/fd/*; do [ -e \"$f\" ] && echo \"${f##*/}\" >&2; done; "
 	"l=$(readlink /proc/$$/fd/0 /proc/$$/fd/1); echo \"$l\" >&2; "
-	"tr '\\0' ' ' </proc/$$/environ >&2; grep SigBlk /proc/$$/status >&2";
+	"tr '\\0' ' ' </proc/$$/environ >&2";
 
 static int start_with_fds(void *arg)
 {
 	int seven = fcntl(0, F_DUPFD_CLOEXEC, 77);
-	int other = fcntl(0, F_DUPFD_CLOEXEC, 70);
+	int other = fcntl(0, F_DUPFD, 70); /* inherited */
 	const int fds[] = {seven};
 	const struct service_how how = {
 		.argv = WORDS("/bin/sh", "-c", view), .fds = fds, .n_fds = 1};
@@ -133,11 +137,15 @@ static int start_with_fds(void *arg)
 	while (s.err_fd >= 0 && readable(s.err_fd))
 		service_listen(&s);
 	if (strcmp(s.tail, "0\n1\n2\n77\n/dev/null\n/dev/null\n"
-			   "PATH=/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 "
-			   "SigBlk:\t0000000000000000\n") != 0) {
+			   "PATH=/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 ") != 0) {
 		(void)fprintf(stderr, "# %s\n", s.tail);
 		return 1;
 	}
+	/* A shell puts its signals in order by itself; this one does not. */
+	s = started(WORDS("/bin/sed", "-n", "/SigBlk/w /dev/stderr", "/proc/self/status"));
+	while (s.err_fd >= 0 && readable(s.err_fd))
+		service_listen(&s);
+	REQUIRE(strcmp(s.tail, "SigBlk:\t0000000000000000\n") == 0);
 	return 0;
 }
 
@@ -208,8 +216,7 @@ static int start_as_root_without_right(void *arg)
 	int status = -1;
 
 	(void)arg;
-	REQUIRE(geteuid() != 0 ||
-		(setresgid(4321, 4321, 4321) == 0 && setresuid(4321, 4321, 4321) == 0));
+	REQUIRE(geteuid() != 0 || setresuid(4321, 4321, 4321) == 0);
 	REQUIRE_DONE(service_start(&how, &s, &err));
 	while (s.err_fd >= 0 && readable(s.err_fd))
 		service_listen(&s);
