@@ -94,8 +94,8 @@ static int check_real(struct arena *a, const struct plan *plan, const char *sour
 	return 0;
 }
 
-/* The profile's writable mount that `source` lies in, or NULL: what is in there may have been
- * shaped by what ran in a sandbox, as in the project. */
+/* The profile's outermost writable mount that `source` lies in, or NULL: what is in there, other mounts'
+ * folders among it, may have been shaped by what ran in a sandbox, as in the project. */
 static const struct mount_step *writable_above(const struct plan *plan, const char *source)
 {
 	const struct mount_step *found = NULL;
@@ -106,7 +106,7 @@ static const struct mount_step *writable_above(const struct plan *plan, const ch
 		if (step->kind != MOUNT_BIND || step->readonly || step->from_env ||
 		    str_eq(step->source, source) || !path_is_under(source, step->source))
 			continue;
-		if (!found || strlen(step->source) > strlen(found->source))
+		if (!found || strlen(step->source) < strlen(found->source))
 			found = step;
 	}
 	return found;
