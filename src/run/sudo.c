@@ -141,20 +141,16 @@ static int connect_out(int *ret_sock, struct err *err)
 	return 0;
 }
 
-static int start_folder(struct arena *a, const struct sudo_args *args,
-			const struct sudo_user *target, const char **ret, struct err *err)
+static const char *start_folder(struct arena *a, const struct sudo_args *args,
+				const struct sudo_user *target)
 {
 	_cleanup_free_ char *cwd = getcwd(NULL, 0);
+	/* Linux says "(unreachable)/x" for a folder outside of the process' root. */
 	const char *here = cwd && cwd[0] == '/' ? arena_strdup(a, cwd) : "/";
 
-	/* One that is closed to the caller may be open to the target. */
-	if (args->dir && access(args->dir, F_OK) < 0 && errno != EACCES)
-		return err_errno(err, errno, "sudo: cannot change to the folder '%s'", args->dir);
 	if (args->dir)
-		*ret = args->dir[0] == '/' ? args->dir : path_join(a, here, args->dir);
-	else
-		*ret = args->login ? target->home : here;
-	return 0;
+		return args->dir[0] == '/' ? args->dir : path_join(a, here, args->dir);
+	return args->login ? target->home : here;
 }
 
 static int run(struct arena *a, const struct sudo_args *args, int *ret_status, struct err *err)
@@ -166,8 +162,7 @@ static int run(struct arena *a, const struct sudo_args *args, int *ret_status, s
 	struct client_request request = {0};
 	_cleanup_fd_ int sock = -1;
 
-	if (find_target(a, args, &caller, &target, err) < 0 ||
-	    start_folder(a, args, &target, &request.cwd, err) < 0 || connect_out(&sock, err) < 0)
+	if (find_target(a, args, &caller, &target, err) < 0 || connect_out(&sock, err) < 0)
 		return -1;
 	/* -s is the caller's own shell. */
 	if (args->login || !shell || shell[0] != '/')
@@ -175,6 +170,8 @@ static int run(struct arena *a, const struct sudo_args *args, int *ret_status, s
 	ids = (struct client_ids){target.uid, target.gid};
 	request.argv = sudo_args_command(a, args, shell);
 	request.env = sudo_args_env(a, args, (const char *const *)environ, &target, &caller);
+	request.cwd = start_folder(a, args, &target);
+	request.strict_cwd = args->dir != NULL;
 	request.as_root = true;
 	if (target.uid != 0 || target.gid != 0)
 		request.ids = &ids;

@@ -53,6 +53,28 @@ static void some_signals_are_the_clients_own(void **state)
 	assert_true(pty_cooked(w->outer.master));
 }
 
+/* A loop in a shell ends when the command in it died of what was typed. */
+static void dies_with_a_command_that_was_interrupted(void **state)
+{
+	struct world *w = *state;
+
+	start(w, &(struct start){.terminals = 7});
+	begin_on_terminal(w);
+	expect_raw(w);
+	say_number(w, PROTO_EXITED, 128 + SIGINT);
+	expect_death(w, SIGINT);
+	assert_true(pty_cooked(w->outer.master));
+
+	/* Nothing was typed: it is a status as others are. */
+	assert_int_equal(teardown(state), 0);
+	assert_int_equal(setup(state), 0);
+	w = *state;
+	start(w, &(struct start){.terminals = 2});
+	begin_on_terminal(w);
+	say_number(w, PROTO_EXITED, 128 + SIGINT);
+	expect_exit(w, 128 + SIGINT);
+}
+
 /* A sandbox that does not answer can be left. */
 static void before_it_is_taken_signals_end_the_client(void **state)
 {
@@ -267,6 +289,8 @@ static void a_command_stopped_by_others_is_waited_for(void **state)
 	assert_int_equal(kill(w->client, SIGCONT), 0);
 	assert_int_equal(kill(w->client, SIGUSR1), 0);
 	assert_int_equal(expect(w, PROTO_SIGNAL).number, SIGUSR1);
+	assert_int_equal(kill(w->client, SIGUSR1), 0);
+	assert_int_equal(expect(w, PROTO_SIGNAL).number, SIGUSR1);
 	say_number(w, PROTO_EXITED, 0);
 	expect_exit(w, 0);
 }
@@ -315,6 +339,7 @@ int main(void)
 		CASE(signals_are_passed_on),
 		CASE(ignored_signals_are_not_passed_on),
 		CASE(some_signals_are_the_clients_own),
+		CASE(dies_with_a_command_that_was_interrupted),
 		CASE(before_it_is_taken_signals_end_the_client),
 		CASE(a_new_size_is_told),
 		CASE(a_hang_up_is_passed_on),

@@ -105,6 +105,34 @@ static void a_request_too_long(void **state)
 			    "cannot pass the command to the sandbox: Argument list too long");
 }
 
+static void a_profile_that_has_changed_is_told_of(void **state)
+{
+	static const char warning[] =
+		"sbx: warning: the sandbox runs by what sbx.ini said when it started";
+	const struct client_request request = {
+		.argv = true_argv, .cwd = "/", .profile_digest = "abc"};
+	static const char *const digests[] = {"abc", "", "abcd"};
+
+	for (size_t i = 0; i < sizeof(digests) / sizeof(digests[0]); i++) {
+		struct world *w = *state;
+		struct proto_msg msg = {0};
+
+		(void)snprintf(msg.u.info.profile_digest, sizeof(msg.u.info.profile_digest), "%s",
+			       digests[i]);
+		start(w, &(struct start){.request = &request});
+		(void)take_request(w);
+		assert_int_equal(proto_send(w->sock, PROTO_TAKEN, &msg, NULL, 0), 0);
+		say_number(w, PROTO_EXITED, 0);
+		expect_exit(w, 0);
+		if (i == 2)
+			pty_expect(w->messages, warning);
+		else
+			assert_false(pty_readable(w->messages, 0));
+		assert_int_equal(teardown(state), 0);
+		assert_int_equal(setup(state), 0);
+	}
+}
+
 /* ---- the end ---- */
 
 static void the_status_comes_through(void **state)
@@ -284,6 +312,7 @@ int main(void)
 		CASE(closed_streams_are_named),
 		CASE(the_user_is_named),
 		CASE(a_request_too_long),
+		CASE(a_profile_that_has_changed_is_told_of),
 		CASE(the_status_comes_through),
 		CASE(what_ended_too_early_is_tried_again),
 		CASE(a_sandbox_that_is_lost_is_137),

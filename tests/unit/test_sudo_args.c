@@ -246,10 +246,10 @@ static void the_environment(void **state)
 
 	(void)state;
 	check_words(sudo_args_env(arena, &args,
-				  WORDS("A=old", "HOME=/home/me", "HOMES=x", "USER=me", "broken",
-					"XDG_RUNTIME_DIR=/run/user/1000", "TERM=xterm"),
+				  WORDS("AB=x", "A=old", "HOMES=x", "HOME=/home/me", "USER=me",
+					"broken", "XDG_RUNTIME_DIR=/run/user/1000", "TERM=xterm"),
 				  &target, &caller),
-		    WORDS("A=new", "HOME=/var/www", "HOMES=x", "USER=www",
+		    WORDS("AB=x", "A=new", "HOMES=x", "HOME=/var/www", "USER=www",
 			  "XDG_RUNTIME_DIR=/run/user/33", "TERM=xterm", "LOGNAME=www",
 			  "SHELL=/bin/tsh", "MAIL=/var/mail/www", "SUDO_USER=me", "SUDO_UID=5",
 			  "SUDO_GID=1001", "SUDO_COMMAND=id a b", "B=2"));
