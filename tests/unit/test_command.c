@@ -86,6 +86,60 @@ static void the_command_has_a_group_and_the_shim_the_session(void **state)
 	assert_int_not_equal(session, getsid(0));
 }
 
+static void where_a_command_is_looked_for(void **state)
+{
+	const struct world *w = *state;
+	const struct proto_run run = {.umask = 022};
+	struct proto_body body = {.argv = WORDS("tool"), .cwd = w->dir};
+	struct job j = job_new();
+	struct err err;
+
+	/* A place that is named from the folder where it starts is none. */
+	world_mkdir(w, "bin");
+	assert_non_null(world_script(w, "bin/tool", "echo it ran\n"));
+	body.env = WORDS("PATH=bin:/nowhere");
+	assert_string_equal(job_fails(&j, &run, &body).msg, "cannot run 'tool': command not found");
+	body.env = WORDS(arena_printf(w->a, "PATH=:/nowhere:%s/bin:/bin", w->dir));
+	assert_string_equal(printed(&run, &body, 0), "it ran\n");
+	/* One that cannot be executed is passed over, and told when there is no other. */
+	world_mkdir(w, "other");
+	world_write(w, "other/tool", "");
+	body.env = WORDS(arena_printf(w->a, "PATH=%s/other:%s/bin", w->dir, w->dir));
+	assert_string_equal(printed(&run, &body, 0), "it ran\n");
+	body.env = WORDS(arena_printf(w->a, "PATH=%s/other:/nowhere", w->dir));
+	err = job_fails(&j, &run, &body);
+	assert_string_equal(err.msg, "cannot run 'tool': Permission denied");
+	assert_int_equal(err.kind, ERR_NOT_EXEC);
+}
+
+/* A shell that says that it is there, and then waits. */
+static void begin_waiting(struct job *j, const char *script)
+{
+	const struct proto_run run = {.umask = 022};
+	const struct proto_body body = body_of(SH(script));
+	char up[3];
+
+	job_begin(j, &run, &body);
+	assert_true(readable(j->out));
+	assert_int_equal(read(j->out, up, 3), 3);
+}
+
+/* Nor in the shim: a pipe of pid 1's ends when pid 1 closes it. */
+static void nothing_of_ours_is_left_in_a_shim(void **state)
+{
+	struct job j = job_new();
+	char text[8];
+	int ends[2];
+
+	(void)state;
+	assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+	begin_waiting(&j, "echo up; read x");
+	(void)close(ends[1]);
+	assert_int_equal(read_to_end(ends[0], text, sizeof(text)), 0);
+	(void)close(ends[0]);
+	assert_int_equal(job_end(&j), COMMAND_DONE);
+}
+
 static void folder_umask_and_environment_are_asked_for(void **state)
 {
 	struct proto_run run = {.umask = 027};
@@ -175,18 +229,6 @@ static void what_cannot_be_run_is_told(void **state)
 		   arena_printf(w->a, "cannot run '%s': Exec format error", plain));
 }
 
-/* A shell that says that it is there, and then waits. */
-static void begin_waiting(struct job *j, const char *script)
-{
-	const struct proto_run run = {.umask = 022};
-	const struct proto_body body = body_of(SH(script));
-	char up[3];
-
-	job_begin(j, &run, &body);
-	assert_true(readable(j->out));
-	assert_int_equal(read(j->out, up, 3), 3);
-}
-
 static void signals_reach_the_group(void **state)
 {
 	struct job j = job_new();
@@ -197,6 +239,15 @@ static void signals_reach_the_group(void **state)
 	begin_waiting(&j, "echo up; exec cat");
 	assert_int_equal(proto_send(j.sock, PROTO_SIGNAL, &msg, NULL, 0), 0);
 	assert_int_equal(job_finish(&j, text, sizeof(text)), 128 + SIGTERM);
+	/* The whole of it. */
+	j = job_new();
+	begin_waiting(&j,
+		      "exec 3<&0; sh -c 'trap \"echo child; exit\" USR1; echo up; read x <&3' & "
+		      "trap : USR1; wait; wait; exit 6");
+	msg.number = SIGUSR1;
+	assert_int_equal(proto_send(j.sock, PROTO_SIGNAL, &msg, NULL, 0), 0);
+	assert_int_equal(job_finish(&j, text, sizeof(text)), 6);
+	assert_string_equal(text, "child\n");
 	/* Numbers that are no signals are nothing. */
 	j = job_new();
 	begin_waiting(&j, "trap 'echo got it; exit 5' USR1; echo up; read x");
@@ -244,6 +295,7 @@ static void a_command_without_its_client_ends(void **state)
 	(void)state;
 	hung_up("echo up; exec cat", "");
 	hung_up("trap 'echo hung up; exit' HUP; trap '' TERM; echo up; read x", "hung up\n");
+	hung_up("trap '' HUP; trap 'echo terminated; exit' TERM; echo up; read x", "terminated\n");
 	/* One that is stopped, and one that will not hear. */
 	hung_up("trap '' HUP; echo up; kill -STOP $$; read x", "");
 	hung_up("trap '' HUP TERM; echo up; exec cat", "");
@@ -412,10 +464,12 @@ int main(void)
 		cmocka_unit_test(closed_streams_are_dev_null),
 		cmocka_unit_test(nothing_of_ours_is_left_in_a_command),
 		cmocka_unit_test(the_command_has_a_group_and_the_shim_the_session),
+		cmocka_unit_test(nothing_of_ours_is_left_in_a_shim),
 		cmocka_unit_test(folder_umask_and_environment_are_asked_for),
 		cmocka_unit_test(the_whole_environment_is_the_plans),
 		cmocka_unit_test(without_a_command_it_is_the_shell),
 		TEST(what_cannot_be_run_is_told),
+		TEST(where_a_command_is_looked_for),
 		cmocka_unit_test(signals_reach_the_group),
 		cmocka_unit_test(a_stop_is_told_and_goes_on),
 		cmocka_unit_test(a_command_without_its_client_ends),

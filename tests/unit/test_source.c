@@ -4,19 +4,28 @@
 #include "mount_world.h"
 #include "run/source.h"
 
+static int lowest_free_fd(void)
+{
+	_cleanup_fd_ int fd = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3);
+
+	return fd;
+}
+
 /* Whether the sources of the plan can be opened; `*ret_has`: the first step has one. */
 static int open_all(const struct plan *plan, bool *ret_has, struct err *err)
 {
+	const int before = lowest_free_fd();
 	struct sources s = {0};
+	int r = -1;
 
 	*err = (struct err){0};
-	if (sources_open(plan, &s, err) < 0) {
-		/* What failed has left nothing. */
-		return s.step ? 2 : -1;
+	if (sources_open(plan, &s, err) == 0) {
+		*ret_has = s.n > 0 && s.step[0] >= 0;
+		sources_done(&s);
+		r = 0;
 	}
-	*ret_has = s.n > 0 && s.step[0] >= 0;
-	sources_done(&s);
-	return s.step ? 2 : 0;
+	/* Nothing is left open, least of all by what failed. */
+	return s.step || lowest_free_fd() != before ? 2 : r;
 }
 
 static void nothing_opened_can_be_done_with(void **state)
