@@ -294,9 +294,9 @@ def test_B1_a_command_that_stops_itself_stops_nobody_else():
 # ---- rm and a start ---------------------------------------------------------------------------------
 
 
-# Of a run that has opened the environment just before it is removed, and then makes its lock "start" in
-# what is being removed.  Known and not mended yet; each comes out here when it is.
-TOO_LATE_RUN = r"cannot open the lock 'start': No such file"
+# Of a run that has made or opened the environment just before it is removed, and then looks for it, or
+# makes its lock "start" in what is being removed.  Known and not mended yet; each comes out when it is.
+TOO_LATE_RUN = r"(cannot open the lock 'start'|no environment has the id \S+): No such file"
 TOO_LATE_RM = r"is gone, but its files in .* are not: .*: Directory not empty"
 
 
