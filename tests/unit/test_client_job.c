@@ -272,6 +272,35 @@ static void a_stop_from_outside_is_passed_on(void **state)
 	assert_true(w->other_stopped || pty_readable(w->reports, PTY_LIMIT_MS));
 }
 
+static void a_stop_from_outside_needs_no_terminal(void **state)
+{
+	struct world *w = *state;
+
+	start(w, &(struct start){0});
+	begin(w);
+	assert_int_equal(kill(w->client, SIGTSTP), 0);
+	assert_int_equal(expect(w, PROTO_SIGNAL).number, SIGTSTP);
+	say_number(w, PROTO_STOPPED, SIGTSTP);
+	expect_stop(w, SIGTSTP);
+	order(w, 'b');
+	assert_int_equal(expect(w, PROTO_CONT).foreground, 1);
+	say_number(w, PROTO_EXITED, 4);
+	expect_exit(w, 4);
+}
+
+/* What runs inside stops no more than its own client there. */
+static void in_the_background_the_job_goes_on(void **state)
+{
+	struct world *w = *state;
+
+	start(w, &(struct start){.terminals = 5, .background = true, .pipeline = true});
+	begin_on_terminal(w);
+	say_number(w, PROTO_STOPPED, SIGTSTP);
+	expect_stop(w, SIGTSTP);
+	assert_false(w->other_stopped);
+	assert_false(pty_readable(w->reports, 100));
+}
+
 /* Without a terminal somebody else has stopped the command, and nobody would continue the client. */
 static void a_command_stopped_by_others_is_waited_for(void **state)
 {
@@ -350,6 +379,8 @@ int main(void)
 		CASE(an_orphan_in_the_background_does_not_stop),
 		CASE(stops_with_a_command_that_others_stop),
 		CASE(a_stop_from_outside_is_passed_on),
+		CASE(a_stop_from_outside_needs_no_terminal),
+		CASE(in_the_background_the_job_goes_on),
 		CASE(a_command_stopped_by_others_is_waited_for),
 		CASE(takes_the_terminal_again_after_a_stop),
 		CASE(in_the_background_the_terminal_is_left_alone),
