@@ -14,6 +14,8 @@
 #include "run/client.h"
 #include "run/launch.h"
 
+#define REMOVE_TRIES 5
+
 struct values {
 	struct where where;
 	bool force;
@@ -52,6 +54,18 @@ static int confirm(struct arena *a, const struct workplace *w, struct err *err)
 	return err_set(err, "the environment '%s' was not removed", w->env.id);
 }
 
+/* What it says may have changed until it was held: a first start records its id map. */
+static int look_again(struct arena *a, struct workplace *w, struct err *err)
+{
+	struct env now = {.fd = -1};
+
+	if (env_open_id(a, &w->store, w->env.id, &now, err) < 0)
+		return -1;
+	env_done(&w->env);
+	w->env = now;
+	return 0;
+}
+
 /* Files of subordinate ids can be removed only in a user namespace that maps them. */
 static int remove_tree(struct arena *a, struct workplace *w, const char *tmp, struct err *err)
 {
@@ -70,6 +84,20 @@ static int remove_tree(struct arena *a, struct workplace *w, const char *tmp, st
 	return launch_remove_tree(plan, tmp, err);
 }
 
+/* A command that came too late may still have put a lock file into the folder just then. */
+static int remove_whole(struct arena *a, struct workplace *w, const char *tmp, struct err *err)
+{
+	int r = -1;
+
+	for (int i = 0; r < 0 && i < REMOVE_TRIES; i++) {
+		*err = (struct err){0};
+		r = remove_tree(a, w, tmp, err);
+		if (r < 0 && err->errnum != ENOTEMPTY)
+			break;
+	}
+	return r;
+}
+
 static int rm(const struct cli *cli, const void *values, struct err *err)
 {
 	const struct values *v = values;
@@ -81,11 +109,11 @@ static int rm(const struct cli *cli, const void *values, struct err *err)
 		return -1;
 	if (!v->force && confirm(cli->a, &w, err) < 0)
 		return -1;
-	if (hold(&w, &held, err) < 0)
+	if (hold(&w, &held, err) < 0 || look_again(cli->a, &w, err) < 0)
 		return -1;
 	if (env_retire(cli->a, &w.store, &w.env, &tmp, err) < 0)
 		return -1;
-	if (remove_tree(cli->a, &w, tmp, err) < 0) {
+	if (remove_whole(cli->a, &w, tmp, err) < 0) {
 		err_prefix(err, "the environment '%s' is gone, but its files in '%s' are not",
 			   w.env.id, tmp);
 		return -1;

@@ -277,7 +277,14 @@ static int make_env(struct arena *a, struct workplace *w, const struct plan **re
 	}
 	if (open_plan(a, w, ret_plan, err) < 0)
 		return -1;
-	return open_env(a, true, w, err);
+	/* `sbx rm` may take away what was made a moment before. */
+	for (int i = 0; i < START_TRIES; i++) {
+		if (open_env(a, true, w, err) == 0)
+			return 0;
+		if (err->errnum != ENOENT)
+			return -1;
+	}
+	return -1;
 }
 
 int open_run(struct arena *a, struct workplace *w, const struct open_command *command,

@@ -99,8 +99,12 @@ int client_start(const struct plan *plan, const struct env *env, const char *pro
 
 	if (client_connect(env, ret_sock, &why) == 0)
 		return 0;
-	if (take_start_lock(env, &lock, err) < 0)
+	if (take_start_lock(env, &lock, err) < 0) {
+		/* Its folder is gone: `sbx rm` was faster. */
+		if (err && err->errnum == ENOENT)
+			err->errnum = ESTALE;
 		return -1;
+	}
 	/* Somebody else may have started it while we waited. */
 	if (client_connect(env, ret_sock, &why) == 0)
 		return 0;
