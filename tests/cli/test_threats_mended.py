@@ -302,7 +302,7 @@ def test_rm_meets_a_start():
         said, ran, removed = set(), 0, 0
         for n in range(200 if SOAK else 10):
             run = p.start("run", "sh", "-c", "echo in", stdin=subprocess.DEVNULL)
-            time.sleep((n % 10) * 0.012)
+            time.sleep((n % 10) * 0.012)  # polls: any moment of a start will do
             gone = p.sbx("rm", "-f")
             out, err = run.communicate(timeout=30)
             if run.returncode == 0:
