@@ -158,6 +158,8 @@ static void nothing_of_the_caller_comes_along(void **state)
 	assert_true(has_text(arena_printf(w->a, "/proc/%d/comm", (int)guard), "sbx-guard\n"));
 	assert_int_equal(access(arena_printf(w->a, "/proc/%d/fd/%d", (int)guard, kept), F_OK), -1);
 	assert_true(is_link_to(arena_printf(w->a, "/proc/%d/fd/2", (int)guard), "/dev/null"));
+	/* Neither is his terminal. */
+	assert_int_not_equal(getsid(guard), getsid(0));
 	(void)close(kept);
 	assert_string_equal(
 		box_run(&b, sock,
@@ -238,6 +240,12 @@ static void one_that_was_removed_is_not_started(void **state)
 	assert_int_equal(rename(b.env.dir, world_path(w, "data/sbx/envs/other")), 0);
 	assert_int_equal(launch(b.plan, &b.env, DIGEST, &sock, &err), -1);
 	assert_int_equal(err.errnum, ESTALE);
+	/* Another one has its place. */
+	assert_int_equal(mkdir(b.env.dir, 0700), 0);
+	err = (struct err){0};
+	assert_int_equal(launch(b.plan, &b.env, DIGEST, &sock, &err), -1);
+	assert_int_equal(err.errnum, ESTALE);
+	assert_int_equal(rmdir(b.env.dir), 0);
 	assert_int_equal(rename(world_path(w, "data/sbx/envs/other"), b.env.dir), 0);
 	box_done(&b);
 }
