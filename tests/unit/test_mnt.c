@@ -2,6 +2,7 @@
 #include <sched.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/statfs.h>
 #include <sys/statvfs.h>
 #include <sys/syscall.h>
@@ -234,22 +235,29 @@ static void an_old_kernel_has_a_hint(void **state)
 	in_namespace(*state, restrict_on_an_old_kernel);
 }
 
-static bool any_is_shared(void)
+/* Are there mounts that pass on what happens to them, or hear of others? */
+static bool mountinfo_has(const char *word)
 {
 	_cleanup_buf_ struct buf b = {0};
 
-	if (fs_read_at(AT_FDCWD, "/proc/self/mountinfo", 1u << 24, &b, NULL) < 0)
-		return true;
-	return strstr(b.p, " shared:") != NULL || strstr(b.p, " master:") != NULL;
+	return fs_read_at(AT_FDCWD, "/proc/self/mountinfo", 1u << 24, &b, NULL) == 0 &&
+	       strstr(b.p, word) != NULL;
+}
+
+static bool any_is_shared(void)
+{
+	return mountinfo_has(" shared:") || mountinfo_has(" master:");
 }
 
 static int make_private(const struct world *w)
 {
+	/* Keeps the mounts that ours are copies of. */
+	_cleanup_fd_ int others = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
 	struct err err = {0};
 
 	(void)w;
-	REQUIRE(mount("none", ".", NULL, MS_SHARED, NULL) == 0);
-	REQUIRE(mount("none", "/", NULL, MS_REC | MS_SHARED, NULL) == 0 && any_is_shared());
+	REQUIRE(others >= 0 && mount("none", "/", NULL, MS_REC | MS_SHARED, NULL) == 0);
+	REQUIRE(unshare(CLONE_NEWNS) == 0 && any_is_shared());
 	REQUIRE_DONE(mnt_make_private(&err));
 	REQUIRE(!any_is_shared());
 	return 0;
@@ -258,6 +266,44 @@ static int make_private(const struct world *w)
 static void all_mounts_become_private(void **state)
 {
 	in_namespace(*state, make_private);
+}
+
+/* In a copy of the mounts: an unmount comes in, and nothing goes out. */
+static int make_slave(const struct world *w)
+{
+	struct err err = {0};
+	int ends[2];
+	pid_t pid;
+	int status = -1;
+	char byte;
+
+	REQUIRE(mkdir("disk", 0755) == 0 && mount("none", "disk", "tmpfs", 0, "") == 0);
+	REQUIRE(mkdir("disk/x", 0755) == 0 && mkdir("mine", 0755) == 0);
+	REQUIRE(mount("none", "/", NULL, MS_REC | MS_SHARED, NULL) == 0);
+	REQUIRE(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) == 0);
+	pid = fork();
+	if (pid == 0) {
+		const char *x = world_path(w, "disk/x");
+		bool fine = unshare(CLONE_NEWNS) == 0 && mnt_make_slave(&err) == 0 &&
+			    !mountinfo_has(" shared:") && mountinfo_has(" master:") &&
+			    access(x, F_OK) == 0 &&
+			    mount("none", world_path(w, "mine"), "tmpfs", 0, "mode=700") == 0;
+
+		(void)!write(ends[1], "1", 1);
+		(void)!read(ends[1], &byte, 1);
+		_exit(fine && access(x, F_OK) < 0 ? 0 : 1);
+	}
+	REQUIRE(readable(ends[0]) && read(ends[0], &byte, 1) == 1);
+	REQUIRE(mode_of("mine") == 0755 && umount2("disk", 0) == 0);
+	REQUIRE(write(ends[0], "1", 1) == 1);
+	REQUIRE_DONE(proc_wait(pid, &status, &err));
+	REQUIRE(status == 0);
+	return 0;
+}
+
+static void a_slave_hears_of_unmounts_and_tells_none(void **state)
+{
+	in_namespace(*state, make_slave);
 }
 
 int main(void)
@@ -271,6 +317,7 @@ int main(void)
 		TEST(failures_are_told),
 		TEST(an_old_kernel_has_a_hint),
 		TEST(all_mounts_become_private),
+		TEST(a_slave_hears_of_unmounts_and_tells_none),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
