@@ -125,6 +125,10 @@ static void expect_stop(struct world *w, int sig)
 {
 	int status = next_status(w);
 
+	/* That it was continued is told by PROTO_CONT; the kernel forgets it for waitpid(2) when the next
+	 * stop comes before the parent has asked. */
+	while (WIFCONTINUED(status))
+		status = next_status(w);
 	assert_true(WIFSTOPPED(status));
 	assert_int_equal(WSTOPSIG(status), sig);
 }
@@ -151,7 +155,6 @@ static void stops_with_the_command_and_goes_on(void **state)
 	assert_int_equal(ioctl(w->outer.master, TIOCSWINSZ, &size), 0);
 
 	order(w, 'f');
-	assert_true(WIFCONTINUED(next_status(w)));
 	msg = expect(w, PROTO_SIZE);
 	assert_int_equal(msg.u.size.rows, 44);
 	assert_int_equal(expect(w, PROTO_CONT).foreground, 1);
@@ -191,7 +194,6 @@ static void goes_on_in_the_background(void **state)
 	pty_expect(w->outer.master, "still seen\r\n");
 	assert_true(pty_cooked(w->outer.master));
 	/* It reads there: the job stops as one that reads. */
-	assert_true(WIFCONTINUED(next_status(w)));
 	say_number(w, PROTO_STOPPED, SIGTTIN);
 	expect_stop(w, SIGTTIN);
 	order(w, 'f');
@@ -259,7 +261,6 @@ static void a_stop_from_outside_is_passed_on(void **state)
 	assert_int_equal(kill(w->client, SIGTSTP), 0);
 	assert_int_equal(expect(w, PROTO_SIGNAL).number, SIGTSTP);
 	say_number(w, PROTO_STOPPED, SIGTSTP);
-	assert_true(WIFCONTINUED(next_status(w)));
 	expect_stop(w, SIGTSTP);
 	assert_false(w->other_stopped);
 	order(w, 'f');
@@ -267,7 +268,6 @@ static void a_stop_from_outside_is_passed_on(void **state)
 	assert_int_equal(expect(w, PROTO_CONT).foreground, 1);
 	/* Ctrl-Z then is for the whole job again. */
 	say_number(w, PROTO_STOPPED, SIGTSTP);
-	assert_true(WIFCONTINUED(next_status(w)));
 	expect_stop(w, SIGTSTP);
 	assert_true(w->other_stopped || pty_readable(w->reports, PTY_LIMIT_MS));
 }
