@@ -101,7 +101,13 @@ class Sandbox:
         self.init = firsts[0]
         self.inside = {p.pid for p in inside}
         self.supervisor = self.members[self.init].ppid
-        self.fds = {pid: os.pidfd_open(pid) for pid in self.members}
+        self.fds = {}
+        for pid in list(self.members):
+            try:
+                self.fds[pid] = os.pidfd_open(pid)
+            except ProcessLookupError:
+                # One of those that come and go: the shim of the question, a command of the work.
+                del self.members[pid]
 
     def named(self, comm):
         found = [p.pid for p in self.members.values()
