@@ -100,6 +100,21 @@ class Canary:
 _template = None
 
 
+def copy_libraries(program):
+    """What a program loads; nothing where it is static."""
+    listed = harness.command([harness.need_program("ldd"), program]).out
+    for library in re.findall(r"(/\S+) \(0x", listed):
+        copy(os.path.realpath(library), library)
+
+
+def copy_libraries_of_sudo():
+    """The helper is static, but for the sanitizers' sake, and then it needs theirs in any root."""
+    for name in ("../libexec/sbx/sudo", "../run/sudo"):
+        program = os.path.normpath(os.path.join(os.path.dirname(harness.SBX), name))
+        if os.path.exists(program):
+            copy_libraries(program)
+
+
 def make_template():
     """What small_root copies."""
     global _template
@@ -111,9 +126,8 @@ def make_template():
     for name in TOOLS:
         program = os.path.realpath(harness.need_program(name))
         copy(program, "/usr/bin/" + name)
-        listed = harness.command([harness.need_program("ldd"), program]).ok().out
-        for library in re.findall(r"(/\S+) \(0x", listed):
-            copy(os.path.realpath(library), library)
+        copy_libraries(program)
+    copy_libraries_of_sudo()
     for name in ("bin", "lib", "lib64"):
         if os.path.isdir(os.path.join(_template, "usr", name)):
             os.symlink("usr/" + name, os.path.join(_template, name))
