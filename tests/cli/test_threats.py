@@ -126,7 +126,11 @@ def test_A6_joining_processes_cannot_be_looked_into():
             for n in range(joins):
                 words = (["true"], ["true"], ["sudo", "true"]) if "--root" not in attacker else (
                     ["--root", "true"], ["true"], ["sudo", "true"])
-                p.sbx("run", *words[n % 3]).ok()
+                result = p.sbx("run", *words[n % 3])
+                # A helper built with sanitizers looks for leaks at its end, which a tracer prevents:
+                # it was seized, but after its exec.
+                if "LeakSanitizer does not work under ptrace" not in result.err:
+                    result.ok()
             out, err = attack.communicate(b"", timeout=60)
             still.communicate(b"", timeout=20)
             equal((attack.returncode, err), (0, b""), f"the probe: {out!r}")
