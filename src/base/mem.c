@@ -165,6 +165,19 @@ void strv_pushf(struct arena *a, struct strv *list, const char *fmt, ...)
 	va_end(ap);
 }
 
+void strv_put_env(struct arena *a, struct strv *list, const char *assignment)
+{
+	size_t n = strcspn(assignment, "=") + 1;
+
+	for (size_t i = 0; i < list->n; i++) {
+		if (strncmp(list->v[i], assignment, n) == 0) {
+			list->v[i] = arena_strdup(a, assignment);
+			return;
+		}
+	}
+	strv_push(a, list, assignment);
+}
+
 int strv_contains(const struct strv *list, const char *s)
 {
 	for (size_t i = 0; i < list->n; i++)

@@ -34,6 +34,8 @@ struct strv {
 void strv_push(struct arena *a, struct strv *list, const char *s); /* copies s */
 void strv_pushf(struct arena *a, struct strv *list, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4), nonnull(3)));
+/* Of a list of NAME=value: replace the one of that name, or add it. */
+void strv_put_env(struct arena *a, struct strv *list, const char *assignment);
 int strv_contains(const struct strv *list, const char *s); /* 1 or 0 */
 
 /* malloc(3) and friends that do not fail; the caller frees. */

@@ -66,20 +66,6 @@ static int change_folder(const struct command_exec *c, struct err *err)
 	return 0;
 }
 
-/* Replace or add a variable. */
-static void put(struct arena *a, struct strv *env, const char *assignment)
-{
-	size_t n = strcspn(assignment, "=") + 1;
-
-	for (size_t i = 0; i < env->n; i++) {
-		if (strncmp(env->v[i], assignment, n) == 0) {
-			env->v[i] = arena_strdup(a, assignment);
-			return;
-		}
-	}
-	strv_push(a, env, assignment);
-}
-
 static struct strv make_env(struct arena *a, const struct command_exec *c)
 {
 	static const char *const of_root[] = {"HOME=/root", "USER=root", "LOGNAME=root"};
@@ -89,9 +75,9 @@ static struct strv make_env(struct arena *a, const struct command_exec *c)
 		strv_push(a, &env, *v);
 	if (is_root(c) && !c->context->plan->as_root)
 		for (size_t i = 0; i < sizeof(of_root) / sizeof(of_root[0]); i++)
-			put(a, &env, of_root[i]);
+			strv_put_env(a, &env, of_root[i]);
 	for (const char *const *v = c->body->env; *v; v++)
-		put(a, &env, *v);
+		strv_put_env(a, &env, *v);
 	return env;
 }
 

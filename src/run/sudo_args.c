@@ -294,22 +294,9 @@ const char *const *sudo_args_command(struct arena *a, const struct sudo_args *ar
 	return (const char *const *)v.v;
 }
 
-static void put(struct arena *a, struct strv *env, const char *assignment)
-{
-	size_t n = strcspn(assignment, "=") + 1;
-
-	for (size_t i = 0; i < env->n; i++) {
-		if (strncmp(env->v[i], assignment, n) == 0) {
-			env->v[i] = arena_strdup(a, assignment);
-			return;
-		}
-	}
-	strv_push(a, env, assignment);
-}
-
 static void put_about(struct arena *a, struct strv *env, const char *name, const char *value)
 {
-	put(a, env, arena_printf(a, "%s=%s", name, value));
+	strv_put_env(a, env, arena_printf(a, "%s=%s", name, value));
 }
 
 static void put_command(struct arena *a, struct strv *env, const char *const *command)
@@ -339,6 +326,6 @@ const char *const *sudo_args_env(struct arena *a, const struct sudo_args *args,
 	put_about(a, &v, "SUDO_GID", arena_printf(a, "%u", caller->gid));
 	put_command(a, &v, sudo_args_command(a, args, target->shell));
 	for (size_t i = 0; args->vars[i]; i++)
-		put(a, &v, args->vars[i]);
+		strv_put_env(a, &v, args->vars[i]);
 	return (const char *const *)v.v;
 }
