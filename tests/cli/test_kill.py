@@ -193,8 +193,7 @@ def test_B18_parts_killed_at_random_times_of_the_start():
                 with harness.contextlib.suppress(ProcessLookupError, PermissionError):
                     os.kill(victim.pid, signal.SIGKILL)
             try:
-                # A start waits for what is left of one that was killed, 15 s at the most.
-                worker.communicate(timeout=30)
+                worker.communicate(timeout=10)
                 procs.nothing_left(before, 2)
             except (harness.Failed, harness.subprocess.TimeoutExpired) as e:
                 worker.kill()
