@@ -116,6 +116,9 @@ struct plan {
 	/* root */
 	enum base_kind base;
 	const char *base_dir; /* BASE_DIR: absolute; NULL for the host */
+	const char *const
+		*layers;   /* trees over the base, topmost first; NULL-terminated, never NULL */
+	const char *upper; /* the name of the upper folder in the environment's */
 	enum root_driver driver;
 	const char *fuse_overlayfs;
 	const char *fuse_options; /* "uidmapping=…,gidmapping=…", "squash_to_root" or "" */
@@ -151,7 +154,9 @@ struct plan_env {
 	const char *name;      /* the project folder's name: default for the profile's */
 	/* An environment keeps the map it was made with: -1 not made yet, else enum id_rung. */
 	int kept_rung;
-	int kept_as;           /* 1 + enum user_as; 0: not known */
+	int kept_as;               /* 1 + enum user_as; 0: not known */
+	const char *const *layers; /* absolute paths of layers' trees, topmost first; NULL: none */
+	const char *upper;     /* the upper folder, a name in the environment's; NULL: "upper" */
 	bool sudo_helper;      /* the static helper is there to be bound */
 	const char *sudo_path; /* its absolute path on the host */
 };

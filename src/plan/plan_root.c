@@ -87,8 +87,26 @@ static int dir_root(struct making *m, struct err *err)
 	return 0;
 }
 
+/* Beside the plan, nobody has the list: a copy. */
+static void add_layers(struct making *m)
+{
+	const char *const *from = m->env->layers;
+	const char **to;
+	size_t n = 0;
+
+	while (from && from[n])
+		n++;
+	to = arena_alloc(m->a, (n + 1) * sizeof(*to));
+	for (size_t i = 0; i < n; i++)
+		to[i] = arena_strdup(m->a, from[i]);
+	to[n] = NULL;
+	m->plan->layers = to;
+}
+
 int plan_root(struct making *m, struct err *err)
 {
+	m->plan->upper = m->env->upper ? arena_strdup(m->a, m->env->upper) : "upper";
+	add_layers(m);
 	m->plan->base = m->p->base.kind;
 	if (m->p->base.kind == BASE_DIR)
 		return dir_root(m, err);

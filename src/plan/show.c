@@ -72,6 +72,9 @@ static void show_root(const struct plan *plan, struct buf *b)
 		item(b, "options", plan->fuse_options);
 	}
 	buf_printf(b, "  owner %u\n", (unsigned int)plan->root_owner);
+	for (const char *const *layer = plan->layers; *layer; layer++)
+		item(b, "layer", *layer);
+	item(b, "upper", plan->upper);
 	for (size_t i = 0; i < plan->n_entries; i++) {
 		buf_adds(b, "  shows");
 		word(b, plan->entries[i].name);

@@ -100,33 +100,38 @@ static int make_ground(const struct plan *plan, struct err *err)
  * the user, and is root's. */
 static int own_upper(const struct plan *plan, struct err *err)
 {
-	_cleanup_fd_ int upper = open("env/upper", O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	_cleanup_free_ char *name = xasprintf("env/%s", plan->upper);
+	_cleanup_fd_ int upper = open(name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	struct stat st;
 
 	if (upper < 0 || fstat(upper, &st) < 0)
-		return err_errno(err, errno, "cannot look at '%s/upper'", plan->env_dir);
+		return err_errno(err, errno, "cannot look at '%s/%s'", plan->env_dir, plan->upper);
 	if (st.st_uid == plan->root_owner && st.st_gid == plan->root_owner)
 		return 0;
 	if (fchownat(upper, "", plan->root_owner, plan->root_owner, AT_EMPTY_PATH) < 0)
-		return err_errno(err, errno, "cannot give '%s/upper' to root", plan->env_dir);
+		return err_errno(err, errno, "cannot give '%s/%s' to root", plan->env_dir,
+				 plan->upper);
 	return 0;
 }
 
-const char *root_options(struct arena *a, const struct root_base *base, const char *more)
+const char *root_options(struct arena *a, const struct plan *plan, const struct root_base *base,
+			 const char *more)
 {
 	const char *const lower[] = {base->standin, ROOT_BASE, NULL};
-	const struct overlay o = {
-		.lower = lower, .upper = "env/upper", .work = "env/work", .more = more};
+	const struct overlay o = {.lower = lower,
+				  .upper = arena_printf(a, "env/%s", plan->upper),
+				  .work = "env/work",
+				  .more = more};
 
 	return overlay_options(a, &o);
 }
 
-static int mount_kernel(const struct root_base *base, struct err *err)
+static int mount_kernel(const struct plan *plan, const struct root_base *base, struct err *err)
 {
 	_cleanup_arena_ struct arena *a = arena_new();
 
 	if (mount("overlay", "root", "overlay", MS_NODEV | MS_NOSUID,
-		  root_options(a, base, "userxattr")) < 0)
+		  root_options(a, plan, base, "userxattr")) < 0)
 		return err_errno(err, errno, "cannot mount the root with overlayfs");
 	return 0;
 }
@@ -140,6 +145,15 @@ int root_build(const struct plan *plan, int base_dir, int lock_fd, struct servic
 	    root_host(plan, &base, err) < 0 || root_standins(plan, &base, err) < 0)
 		return -1;
 	if (plan->driver == ROOT_KERNEL)
-		return mount_kernel(&base, err);
+		return mount_kernel(plan, &base, err);
 	return root_fuse(plan, &base, lock_fd, ret_fuse, err);
+}
+
+int root_lower(const struct plan *plan, struct root_base *base, struct err *err)
+{
+	if (make_ground(plan, err) < 0)
+		return -1;
+	if (base->dir >= 0 && mnt_restrict(base->dir, MOUNT_ATTR_RDONLY, true, err) < 0)
+		return -1;
+	return root_host(plan, base, err);
 }

@@ -29,6 +29,13 @@ struct service;
 int root_build(const struct plan *plan, int base_dir, int lock_fd, struct service *ret_fuse,
 	       struct err *err);
 
+/*
+ * Only the building ground and in it, at ROOT_BASE, what lies below the upper folder, for whoever
+ * wants to look.  The current folder before and after: as for root_build.
+ */
+struct root_base;
+int root_lower(const struct plan *plan, struct root_base *base, struct err *err);
+
 #define ROOT_BASE "env/base"
 
 /* What the parts of root_build, and they alone, tell each other. */
@@ -50,6 +57,7 @@ int root_fuse(const struct plan *plan, const struct root_base *base, int lock_fd
  * The options of the overlay, for either driver: relative names of the building ground, no byte
  * of a path of the user's.
  */
-const char *root_options(struct arena *a, const struct root_base *base, const char *more);
+const char *root_options(struct arena *a, const struct plan *plan, const struct root_base *base,
+			 const char *more);
 
 #endif

@@ -32,7 +32,8 @@ static const char *options_of(struct arena *a, const struct plan *plan,
 	const char *fast = base->one_filesystem ? "fast_ino=1" : "";
 	const char *comma = fast[0] && plan->fuse_options[0] ? "," : "";
 
-	return root_options(a, base, arena_printf(a, "%s%s%s", fast, comma, plan->fuse_options));
+	return root_options(a, plan, base,
+			    arena_printf(a, "%s%s%s", fast, comma, plan->fuse_options));
 }
 
 int root_fuse(const struct plan *plan, const struct root_base *base, int lock_fd,

@@ -214,18 +214,10 @@ int source_failed(const struct mount_step *step, struct err *err)
 	return err_prefix(err, "cannot mount '%s'", step->target);
 }
 
-static int open_all(struct arena *a, const struct plan *plan, struct sources *s, struct err *err)
+static int clone_base(struct arena *a, const struct plan *plan, struct sources *s, struct err *err)
 {
 	_cleanup_fd_ int base = -1;
 
-	for (size_t i = 0; i < plan->n_mounts; i++) {
-		const struct mount_step *step = &plan->mounts[i];
-
-		if (step->kind != MOUNT_BIND || step->from_env)
-			continue;
-		if (open_step(a, plan, step, &s->step[i], err) < 0)
-			return source_failed(step, err);
-	}
 	if (!plan->base_dir)
 		return 0;
 	if (open_base(a, plan, &base, err) < 0)
@@ -235,14 +227,47 @@ static int open_all(struct arena *a, const struct plan *plan, struct sources *s,
 	return mnt_clone(base, true, &s->base, err);
 }
 
+static int open_all(struct arena *a, const struct plan *plan, struct sources *s, struct err *err)
+{
+	for (size_t i = 0; i < plan->n_mounts; i++) {
+		const struct mount_step *step = &plan->mounts[i];
+
+		if (step->kind != MOUNT_BIND || step->from_env)
+			continue;
+		if (open_step(a, plan, step, &s->step[i], err) < 0)
+			return source_failed(step, err);
+	}
+	return clone_base(a, plan, s, err);
+}
+
+static struct sources none_of(size_t n)
+{
+	struct sources s = {.n = n, .base = -1};
+
+	s.step = xcalloc(n + 1, sizeof(*s.step));
+	for (size_t i = 0; i < n; i++)
+		s.step[i] = -1;
+	return s;
+}
+
+int sources_open_base(const struct plan *plan, struct sources *ret, struct err *err)
+{
+	_cleanup_arena_ struct arena *a = arena_new();
+	struct sources s = none_of(0);
+
+	if (clone_base(a, plan, &s, err) < 0) {
+		sources_done(&s);
+		return -1;
+	}
+	*ret = s;
+	return 0;
+}
+
 int sources_open(const struct plan *plan, struct sources *ret, struct err *err)
 {
 	_cleanup_arena_ struct arena *a = arena_new();
-	struct sources s = {.n = plan->n_mounts, .base = -1};
+	struct sources s = none_of(plan->n_mounts);
 
-	s.step = xcalloc(s.n + 1, sizeof(*s.step));
-	for (size_t i = 0; i < s.n; i++)
-		s.step[i] = -1;
 	if (open_all(a, plan, &s, err) < 0) {
 		sources_done(&s);
 		return -1;

@@ -20,6 +20,8 @@ struct sources {
 
 /* In the mount namespace that the clones are to be of.  Fails with the profile's file and line. */
 int sources_open(const struct plan *plan, struct sources *ret, struct err *err);
+/* Only what the root is made of, for a look at it. */
+int sources_open_base(const struct plan *plan, struct sources *ret, struct err *err);
 void sources_done(struct sources *s);
 
 /* "FILE:LINE: cannot mount at 'TARGET': ", or for a step of sbx's own without a place; returns -1. */

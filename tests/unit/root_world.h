@@ -43,11 +43,15 @@ static inline struct plan plan_of_parts(const struct world *w)
 		{.kind = STANDIN_COPY, .path = "/odd/gone", .mode = 0600},
 	};
 
+	static const char *const no_layers[] = {NULL};
+
 	return (struct plan){
 		.rung = RUNG_SINGLE,
 		.env_dir = world_path(w, "store/envs/env"), /* only compared, and named */
 		.project = world_path(w, "project"),
 		.base_dir = world_path(w, "base"),
+		.upper = "upper",
+		.layers = no_layers,
 		.base = BASE_DIR,
 		.driver = ROOT_KERNEL,
 		.fuse_options = "",

@@ -1,0 +1,145 @@
+#include "run/view.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/err.h"
+#include "base/proc.h"
+#include "plan/plan.h"
+#include "run/mnt.h"
+#include "run/root.h"
+#include "run/source.h"
+#include "run/userns.h"
+
+struct call {
+	int (*fn)(void *arg, struct err *err);
+	void *arg;
+	pid_t parent;
+	int mapped; /* a byte comes when the namespace is mapped */
+	int report; /* err_send, if it fails */
+};
+
+_Noreturn static void child(const struct call *c)
+{
+	struct err err = {0};
+	char byte;
+
+	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != c->parent || read(c->mapped, &byte, 1) != 1)
+		_exit(1);
+	if (c->fn(c->arg, &err) < 0)
+		err_send(&err, c->report);
+	_exit(0);
+}
+
+/* Wait for the child, whatever went before: `r` is how that was, and `err` says so. */
+static int finish(pid_t pid, int r, struct err *err)
+{
+	int status = 0;
+
+	if (proc_wait(pid, &status, r < 0 ? NULL : err) < 0)
+		return -1;
+	if (r == 0 && proc_exit_status(status) != 0)
+		return err_set(err, "the helper in the user namespace was killed");
+	return r;
+}
+
+int userns_call(const struct plan *plan, int (*fn)(void *arg, struct err *err), void *arg,
+		struct err *err)
+{
+	_cleanup_fd_ int mapped_read = -1;
+	_cleanup_fd_ int mapped_write = -1;
+	_cleanup_fd_ int report_read = -1;
+	_cleanup_fd_ int report_write = -1;
+	struct call c = {.fn = fn, .arg = arg, .parent = getpid()};
+	int ends[2];
+	pid_t pid;
+	int r;
+
+	if (pipe2(ends, O_CLOEXEC) < 0)
+		return err_errno(err, errno, "cannot make a pipe");
+	c.mapped = mapped_read = ends[0];
+	mapped_write = ends[1];
+	if (pipe2(ends, O_CLOEXEC) < 0)
+		return err_errno(err, errno, "cannot make a pipe");
+	report_read = ends[0];
+	c.report = report_write = ends[1];
+	if (userns_fork_new(&pid, err) < 0)
+		return -1;
+	if (pid == 0) {
+		cleanup_fd(&mapped_write);
+		child(&c);
+	}
+	cleanup_fd(&report_write);
+	r = userns_map_outer(plan, pid, err);
+	if (r == 0 && write(mapped_write, "1", 1) != 1)
+		r = err_errno(err, errno, "cannot talk to the helper in the user namespace");
+	cleanup_fd(&mapped_write);
+	if (r == 0)
+		r = err_receive(report_read, err);
+	return finish(pid, r, err);
+}
+
+struct view_args {
+	const struct plan *plan;
+	int (*fn)(const struct view *v, void *arg, struct err *err);
+	void *arg;
+};
+
+static int open_folder(int at, const char *name, int *ret_fd, struct err *err)
+{
+	_cleanup_fd_ int fd = openat(at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+	if (fd < 0)
+		return err_errno(err, errno, "cannot open the folder '%s' of the environment",
+				 name);
+	*ret_fd = TAKE_FD(fd);
+	return 0;
+}
+
+/* The current folder is the environment's. */
+static int show(const struct plan *plan, struct view *ret, struct err *err)
+{
+	struct sources sources = {0};
+	struct root_base base = {0};
+	int r;
+
+	if (open_folder(AT_FDCWD, plan->upper, &ret->upper, err) < 0 ||
+	    sources_open_base(plan, &sources, err) < 0)
+		return -1;
+	base.dir = sources.base;
+	r = root_lower(plan, &base, err);
+	if (r == 0)
+		r = open_folder(AT_FDCWD, ROOT_BASE, &ret->lower, err);
+	sources_done(&sources);
+	return r;
+}
+
+static int call_with_view(void *arg, struct err *err)
+{
+	const struct view_args *args = arg;
+	_cleanup_fd_ int lower = -1;
+	_cleanup_fd_ int upper = -1;
+	struct view view = {.lower = -1, .upper = -1};
+
+	if (unshare(CLONE_NEWNS) < 0 || chdir(args->plan->env_dir) < 0)
+		return err_errno(err, errno, "cannot look at '%s'", args->plan->env_dir);
+	if (mnt_make_slave(err) < 0 || show(args->plan, &view, err) < 0)
+		return -1;
+	lower = view.lower;
+	upper = view.upper;
+	return args->fn(&view, args->arg, err);
+}
+
+int view_call(const struct plan *plan, int (*fn)(const struct view *v, void *arg, struct err *err),
+	      void *arg, struct err *err)
+{
+	struct view_args args = {.plan = plan, .fn = fn, .arg = arg};
+
+	return userns_call(plan, call_with_view, &args, err);
+}

@@ -1,0 +1,34 @@
+/*
+ * view — look at, and change, an environment's files from outside any sandbox, with the ids that
+ * its plan maps: for diff, commit and rm.
+ */
+#ifndef SBX_RUN_VIEW_H
+#define SBX_RUN_VIEW_H
+
+struct err;
+struct plan;
+
+/*
+ * Call fn in a child process in a user namespace of the plan's map.  It runs as the user's own id
+ * there, so that what it makes is the user's, with all capabilities of that namespace, so that
+ * it may read, change owners and remove whatever the map holds.  What fn changes in memory is lost;
+ * its failure comes back in `err`.  The child dies with the caller.
+ */
+int userns_call(const struct plan *plan, int (*fn)(void *arg, struct err *err), void *arg,
+		struct err *err);
+
+/* Folders, opened for reading. */
+struct view {
+	int lower; /* the base and the layers, merged, without the upper folder; read-only */
+	int upper; /* the upper folder itself, as the overlay left it */
+};
+
+/*
+ * The same, in a mount namespace of its own that shows the environment's parts.  The sandbox may
+ * run meanwhile: nothing of it is disturbed, as long as fn only reads.  When this returns, or
+ * the caller is killed, nothing is left mounted or running.
+ */
+int view_call(const struct plan *plan, int (*fn)(const struct view *v, void *arg, struct err *err),
+	      void *arg, struct err *err);
+
+#endif
