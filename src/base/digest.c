@@ -8,19 +8,51 @@
 #include "base/digest.h"
 
 #include <openssl/sha.h>
+#include <stdlib.h>
 
-void digest_sha256(const void *p, size_t n, char ret_hex[DIGEST_HEX + 1])
+#include "base/mem.h"
+
+struct digest {
+	SHA256_CTX ctx;
+};
+
+struct digest *digest_new(void)
+{
+	struct digest *d = xmalloc(sizeof(*d));
+
+	(void)SHA256_Init(&d->ctx);
+	return d;
+}
+
+void digest_add(struct digest *d, const void *p, size_t n)
+{
+	(void)SHA256_Update(&d->ctx, p, n);
+}
+
+void digest_end(struct digest *d, char ret_hex[DIGEST_HEX + 1])
 {
 	static const char hex[] = "0123456789abcdef";
 	unsigned char raw[SHA256_DIGEST_LENGTH];
-	SHA256_CTX ctx;
 
-	(void)SHA256_Init(&ctx);
-	(void)SHA256_Update(&ctx, p, n);
-	(void)SHA256_Final(raw, &ctx);
+	(void)SHA256_Final(raw, &d->ctx);
 	for (size_t i = 0; i < sizeof(raw); i++) {
 		ret_hex[2 * i] = hex[raw[i] >> 4];
 		ret_hex[2 * i + 1] = hex[raw[i] & 15];
 	}
 	ret_hex[DIGEST_HEX] = '\0';
+	free(d);
+}
+
+void digest_free(struct digest **d)
+{
+	free(*d);
+	*d = NULL;
+}
+
+void digest_sha256(const void *p, size_t n, char ret_hex[DIGEST_HEX + 1])
+{
+	struct digest *d = digest_new();
+
+	digest_add(d, p, n);
+	digest_end(d, ret_hex);
 }

@@ -16,7 +16,7 @@
 #include "store/env.h"
 
 /* The form of the whole store; raised only when an older sbx would do harm in it. */
-#define STORE_VERSION 1
+#define STORE_VERSION 2
 
 int store_hint(struct err *err)
 {
@@ -69,7 +69,7 @@ static int check_owner(int fd, const char *dir, struct err *err)
 
 static int make_folders(int fd, const char *dir, struct err *err)
 {
-	static const char *const names[] = {"envs", "tmp", "allow"};
+	static const char *const names[] = {"envs", "tmp", "allow", "layers", "tags"};
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 		if (mkdirat(fd, names[i], 0700) < 0 && errno != EEXIST) {
@@ -87,7 +87,7 @@ static int check_version(int fd, const char *dir, struct err *err)
 	uint64_t version;
 
 	if (fs_read_at(fd, "version", 64, &text, &why) < 0) {
-		static const char first[] = "1\n";
+		static const char first[] = "2\n";
 
 		if (why.errnum != ENOENT)
 			return err_errno(err, why.errnum, "cannot read '%s/version'", dir);
@@ -98,6 +98,10 @@ static int check_version(int fd, const char *dir, struct err *err)
 	if (num_u64(str_trim(text.p ? text.p : (char[]){""}), 1, UINT32_MAX, &version, NULL) < 0) {
 		err_set(err, "cannot use the store '%s': its file 'version' is damaged", dir);
 		return err_hint(err, "write the line '%d' into '%s/version'", STORE_VERSION, dir);
+	}
+	if (version < STORE_VERSION) {
+		err_set(err, "cannot use the store '%s': an sbx that knew no layers made it", dir);
+		return err_hint(err, "move it away: what was installed in it has to be once more");
 	}
 	if (version > STORE_VERSION) {
 		err_set(err,

@@ -39,11 +39,29 @@ static void bytes_behind_a_nul_count(void **state)
 	assert_string_not_equal(x, y);
 }
 
+static void pieces_give_the_same(void **state)
+{
+	_cleanup_digest_ struct digest *unused = digest_new();
+	struct digest *d = digest_new();
+	char x[DIGEST_HEX + 1];
+	char y[DIGEST_HEX + 1];
+
+	(void)state;
+	(void)unused;
+	digest_add(d, "ab", 2);
+	digest_add(d, "", 0);
+	digest_add(d, "c", 1);
+	digest_end(d, x);
+	digest_sha256("abc", 3, y);
+	assert_string_equal(x, y);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(known_answers),
 		cmocka_unit_test(bytes_behind_a_nul_count),
+		cmocka_unit_test(pieces_give_the_same),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

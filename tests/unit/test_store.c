@@ -91,13 +91,15 @@ static void refuses_a_newer_or_damaged_version(void **state)
 	struct world *w = *state;
 
 	world_mkdir(w, "data/sbx");
-	world_write(w, "data/sbx/version", "2\n");
-	assert_refused("it has version 2, this sbx knows up to 1",
+	world_write(w, "data/sbx/version", "3\n");
+	assert_refused("it has version 3, this sbx knows up to 2",
 		       "use the newer sbx that made it, or set XDG_DATA_HOME to another folder");
+	world_write(w, "data/sbx/version", "1\n");
+	assert_refused("an sbx that knew no layers made it", "move it away");
 	world_write(w, "data/sbx/version", "one\n");
-	assert_refused("its file 'version' is damaged", "write the line '1' into '");
+	assert_refused("its file 'version' is damaged", "write the line '2' into '");
 	world_write(w, "data/sbx/version", "");
-	assert_refused("its file 'version' is damaged", "write the line '1' into '");
+	assert_refused("its file 'version' is damaged", "write the line '2' into '");
 }
 
 static void says_what_is_read_only(void **state)

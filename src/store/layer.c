@@ -1,0 +1,223 @@
+#include "store/layer.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/err.h"
+#include "base/fs.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "store/env.h"
+#include "store/record.h"
+
+#define INFO_VERSION 1
+#define INFO_FILE "layer.json"
+#define BOOT_DIGITS 8
+
+bool layer_is_digest(const char *s)
+{
+	return strlen(s) == DIGEST_HEX && s[strspn(s, "0123456789abcdef")] == '\0';
+}
+
+static int bad_info(const char *digest, struct err *err)
+{
+	err_set(err, "cannot read layers/%s/%s: a value is missing or wrong", digest, INFO_FILE);
+	if (err)
+		err->errnum = EBADMSG;
+	return err_hint(err, "'sbx fsck' looks at the whole store");
+}
+
+static bool get_count(const json_t *obj, const char *key, uint64_t *ret)
+{
+	const json_t *v = json_object_get(obj, key);
+
+	if (!json_is_integer(v) || json_integer_value(v) < 0)
+		return false;
+	*ret = (uint64_t)json_integer_value(v);
+	return true;
+}
+
+static int read_info(struct arena *a, int fd, const char *digest, struct layer_info *ret,
+		     struct err *err)
+{
+	json_auto_t *obj = NULL;
+	struct layer_info info = {0};
+	const json_t *created;
+
+	if (record_load(fd, INFO_FILE, INFO_VERSION, &obj, err) < 0)
+		return err_prefix(err, "layer %s", digest);
+	created = json_object_get(obj, "created");
+	info.map = record_get_bytes(a, obj, "map");
+	info.host = record_get_bytes(a, obj, "host");
+	info.created = json_integer_value(created);
+	if (!info.map || !json_is_integer(created) || !get_count(obj, "entries", &info.entries) ||
+	    !get_count(obj, "bytes", &info.bytes) || !get_count(obj, "tarSize", &info.tar_size) ||
+	    !str_eq(json_string_value(json_object_get(obj, "digest")), digest))
+		return bad_info(digest, err);
+	memcpy(info.digest, digest, DIGEST_HEX + 1);
+	*ret = info;
+	return 0;
+}
+
+int layer_open(struct arena *a, const struct store *s, const char *digest, int *ret_fd,
+	       struct layer_info *ret, struct err *err)
+{
+	_cleanup_fd_ int fd = -1;
+	struct err why = {0};
+
+	if (!layer_is_digest(digest))
+		return err_set(err, "'%s' is not the digest of a layer", digest);
+	if (fs_open_beneath(s->fd, arena_printf(a, "layers/%s", digest),
+			    O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0, &fd, &why) < 0) {
+		err_errno(err, why.errnum, "cannot open the layer %s", digest);
+		return why.errnum == ENOENT ? err_hint(err, "'sbx fsck' tells what needs it") : -1;
+	}
+	if (ret && read_info(a, fd, digest, ret, err) < 0)
+		return -1;
+	*ret_fd = TAKE_FD(fd);
+	return 0;
+}
+
+static int compare_names(const void *x, const void *y)
+{
+	const char *const *a = x;
+	const char *const *b = y;
+
+	return strcmp(*a, *b);
+}
+
+int layer_list(struct arena *a, const struct store *s, char ***ret, size_t *ret_n, struct err *err)
+{
+	_cleanup_fd_ int fd = openat(s->fd, "layers", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	_cleanup_dir_ DIR *d = NULL;
+	const struct dirent *entry;
+	struct strv names = {0};
+
+	if (fd < 0 || !(d = fdopendir(fd)))
+		return err_errno(err, errno, "cannot list '%s/layers'", s->dir);
+	(void)TAKE_FD(fd);
+	while ((errno = 0, entry = readdir(d)) != NULL) {
+		if (layer_is_digest(entry->d_name))
+			strv_push(a, &names, entry->d_name);
+	}
+	if (errno)
+		return err_errno(err, errno, "cannot list '%s/layers'", s->dir);
+	if (names.n > 0)
+		qsort(names.v, names.n, sizeof(*names.v), compare_names);
+	*ret = names.v;
+	*ret_n = names.n;
+	return 0;
+}
+
+/* The first digits of the boot id: after a reboot a pid and a lock mean nothing any more. */
+static void boot_digits(char ret[BOOT_DIGITS + 1])
+{
+	_cleanup_fd_ int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0 || read(fd, ret, BOOT_DIGITS) != BOOT_DIGITS)
+		memcpy(ret, "unknown-", BOOT_DIGITS);
+	ret[BOOT_DIGITS] = '\0';
+}
+
+static int make_stage(struct arena *a, int tmp_fd, const char *boot, struct layer_stage *ret,
+		      struct err *err)
+{
+	_cleanup_fd_ int fd = -1;
+	unsigned long long r = 0;
+	const char *name;
+
+	if (getrandom(&r, sizeof(r), 0) < 0)
+		return err_errno(err, errno, "cannot get random bytes");
+	name = arena_printf(a, "layer-%s-%ld-%016llx", boot, (long)getpid(), r);
+	if (mkdirat(tmp_fd, name, 0700) < 0)
+		return err_errno(err, errno, "cannot make the staging folder 'tmp/%s'", name);
+	fd = openat(tmp_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return err_errno(err, errno, "cannot open the staging folder 'tmp/%s'", name);
+	if (flock(fd, LOCK_EX | LOCK_NB) < 0)
+		return err_errno(err, errno, "cannot lock the staging folder 'tmp/%s'", name);
+	ret->name = name;
+	ret->fd = TAKE_FD(fd);
+	return 0;
+}
+
+int layer_stage_make(struct arena *a, const struct store *s, struct layer_stage *ret,
+		     struct err *err)
+{
+	_cleanup_fd_ int tmp_fd = openat(s->fd, "tmp", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	char boot[BOOT_DIGITS + 1];
+
+	if (tmp_fd < 0)
+		return err_errno(err, errno, "cannot open '%s/tmp'", s->dir);
+	boot_digits(boot);
+	/* Between mkdir and flock somebody may have taken it for litter: it is new ground each time. */
+	for (int i = 0; i < 5; i++) {
+		if (make_stage(a, tmp_fd, boot, ret, err) == 0)
+			return 0;
+		if (!err || (err->errnum != ENOENT && err->errnum != EWOULDBLOCK))
+			break;
+	}
+	return store_hint(err);
+}
+
+void layer_stage_done(struct layer_stage *st)
+{
+	if (!st || !st->name)
+		return;
+	cleanup_fd(&st->fd);
+	st->name = NULL;
+}
+
+int layer_stage_info(const struct layer_stage *st, const struct layer_info *info, struct err *err)
+{
+	json_auto_t *obj = json_object();
+
+	json_object_set_new(obj, "digest", json_string(info->digest));
+	json_object_set_new(obj, "map", record_bytes(info->map));
+	json_object_set_new(obj, "created", json_integer(info->created));
+	json_object_set_new(obj, "entries", json_integer((json_int_t)info->entries));
+	json_object_set_new(obj, "bytes", json_integer((json_int_t)info->bytes));
+	json_object_set_new(obj, "tarSize", json_integer((json_int_t)info->tar_size));
+	if (info->host)
+		json_object_set_new(obj, "host", record_bytes(info->host));
+	return record_save(st->fd, INFO_FILE, INFO_VERSION, obj, err);
+}
+
+int layer_publish(const struct store *s, const struct layer_stage *st, const char *digest,
+		  bool *ret_new, struct err *err)
+{
+	_cleanup_fd_ int tmp_fd = openat(s->fd, "tmp", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	_cleanup_fd_ int layers_fd = openat(s->fd, "layers", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	bool fresh = true;
+
+	if (tmp_fd < 0 || layers_fd < 0)
+		return err_errno(err, errno, "cannot open '%s'", s->dir);
+	/* A folder that holds something is not replaced by rename(2) anyway; it works on NFS too. */
+	if (fsync(st->fd) < 0)
+		return err_errno(err, errno, "cannot write the layer %s to the disk", digest);
+	if (renameat(tmp_fd, st->name, layers_fd, digest) < 0) {
+		if (errno != EEXIST && errno != ENOTEMPTY) {
+			err_errno(err, errno, "cannot put the layer %s into the store", digest);
+			return store_hint(err);
+		}
+		fresh = false;
+	}
+	if (fresh && (fsync(layers_fd) < 0 || fsync(tmp_fd) < 0))
+		return err_errno(err, errno, "cannot write the layer %s to the disk", digest);
+	*ret_new = fresh;
+	return 0;
+}
+
+int layer_lock(const struct store *s, bool exclusive, int *ret_fd, struct err *err)
+{
+	return fs_lock_at(s->fd, "lock", exclusive, -1, ret_fd, err);
+}
