@@ -66,6 +66,12 @@ struct standin {
 	uint32_t uid, gid; /* else owned by these, as V numbers them; 0: root */
 };
 
+/* A folder of the host's that shows empty. */
+struct hidden_path {
+	const char *path; /* absolute, clean */
+	uint32_t mode;    /* as which it shows, and root's; 0: as it is */
+};
+
 /* What is mounted over the root, in this order, each target resolved inside the root. */
 enum mount_kind {
 	MOUNT_TMPFS,  /* data: mount options such as "mode=1777,size=…" */
@@ -125,6 +131,8 @@ struct plan {
 	uint32_t root_owner;      /* the id in U by which the base's root user owns files on disk */
 	const struct host_entry *entries;
 	size_t n_entries;
+	const struct hidden_path *hidden;
+	size_t n_hidden;
 	struct standin *standins;
 	size_t n_standins;
 	struct mount_step *mounts;
