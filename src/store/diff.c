@@ -1,0 +1,217 @@
+#include "store/diff.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/err.h"
+#include "base/mem.h"
+#include "store/diff_internal.h"
+
+/*
+ * A path longer than this is refused: a tree of n folders one in the other has paths of n × n bytes
+ * in all, which whoever works in the sandbox could make at no cost.
+ */
+#define PATH_LIMIT (64U * 1024)
+
+/* A folder on the way from the root to where the walk is. */
+struct level {
+	struct diff_children children;
+	size_t entry;  /* its own, in `found`; not of the root */
+	bool changed;  /* something below it is not as it was */
+	bool excluded; /* and all below it */
+};
+
+struct diff {
+	struct diff_walk w;
+	struct level *levels; /* w.upper.n + 1 of them */
+	size_t cap;
+	struct entry *found;
+	size_t n;
+	size_t found_cap;
+	struct arena *a;
+};
+
+static void diff_done(struct diff *d)
+{
+	for (size_t i = 0; d->levels && i <= d->w.upper.n; i++)
+		diff_children_done(&d->levels[i].children);
+	free(d->levels);
+	free(d->found);
+	free(d->w.buffers[0]);
+	free(d->w.buffers[1]);
+	descent_done(&d->w.upper);
+	descent_done(&d->w.lower);
+}
+
+bool diff_has_lower(const struct diff_walk *w)
+{
+	return w->lower.n == w->upper.n && w->lower.fd >= 0;
+}
+
+bool diff_vanished(int errnum)
+{
+	return errnum == ENOENT || errnum == ENOTDIR || errnum == ESTALE || errnum == ELOOP;
+}
+
+static struct level *top(struct diff *d)
+{
+	return &d->levels[d->w.upper.n];
+}
+
+/* Room for the level where the walk is. */
+static void add_level(struct diff *d)
+{
+	if (d->w.upper.n >= d->cap) {
+		d->cap = d->cap ? d->cap * 2 : 16;
+		d->levels = xrealloc(d->levels, d->cap * sizeof(*d->levels));
+	}
+	*top(d) = (struct level){0};
+}
+
+static struct entry *add_entry(struct diff *d, const struct diff_child *c)
+{
+	const char *folder = d->w.upper.path.p;
+	struct entry *e;
+
+	if (d->n == d->found_cap) {
+		d->found_cap = d->found_cap ? d->found_cap * 2 : 64;
+		d->found = xrealloc(d->found, d->found_cap * sizeof(*d->found));
+	}
+	e = &d->found[d->n++];
+	*e = (struct entry){
+		.path = arena_printf(d->a, "%s%s%s", folder, *folder ? "/" : "", c->name),
+		.verdict = c->verdict,
+		.st = c->st,
+	};
+	e->excluded = top(d)->excluded ||
+		      diff_excluded(d->w.in->exclude, e->path, S_ISDIR(c->st.st_mode));
+	return e;
+}
+
+/* Something is not as it was: its folder then is not either, but for what is left out. */
+static void note_change(struct level *folder, const struct entry *e)
+{
+	if (e->verdict != ENTRY_SAME && (!e->excluded || folder->excluded))
+		folder->changed = true;
+}
+
+static int too_long(struct diff *d, const char *name)
+{
+	return err_set(d->w.err, "cannot compare '%.60s…/%.60s': its path has more than %u bytes",
+		       d->w.upper.path.p, name, PATH_LIMIT);
+}
+
+/* The folder of the last entry: enter it.  1, 0: it has vanished, -1. */
+static int enter(struct diff *d, const char *name, bool lower_too)
+{
+	struct entry *e = &d->found[d->n - 1];
+	bool opaque = false;
+
+	if (descent_down(&d->w.upper, name) < 0) {
+		if (diff_vanished(errno))
+			return 0;
+		return err_errno(d->w.err, errno, "cannot open '/%s' in the environment's changes",
+				 e->path);
+	}
+	add_level(d);
+	top(d)->entry = d->n - 1;
+	top(d)->excluded = e->excluded;
+	if (lower_too && descent_down(&d->w.lower, name) < 0 && !diff_vanished(errno))
+		return err_errno(d->w.err, errno, "cannot open '/%s' as it was before", e->path);
+	if (whiteout_opaque(d->w.in->dialect, d->w.upper.fd, &opaque, d->w.err) < 0)
+		return err_prefix(d->w.err, "'/%s'", e->path);
+	e->opaque = opaque && diff_has_lower(&d->w);
+	return diff_list(&d->w, opaque, &top(d)->children) < 0 ? -1 : 1;
+}
+
+static int visit(struct diff *d, const struct diff_child *c)
+{
+	struct entry *e;
+	bool lower_too = diff_has_lower(&d->w);
+	int r = 1;
+
+	if (d->w.upper.path.len + strlen(c->name) > PATH_LIMIT)
+		return too_long(d, c->name);
+	e = add_entry(d, c);
+	if (c->verdict == ENTRY_ADDED)
+		r = diff_compare(&d->w, c->name, e);
+	if (r > 0 && c->verdict == ENTRY_ADDED && S_ISDIR(c->st.st_mode)) {
+		lower_too = lower_too && e->verdict != ENTRY_ADDED && !(e->what & CHANGE_TYPE);
+		r = enter(d, c->name, lower_too);
+		/* It counts when the walk leaves it. */
+		if (r > 0)
+			return 0;
+	}
+	if (r < 0)
+		return -1;
+	if (r == 0)
+		d->n--;
+	else
+		note_change(top(d), e);
+	return 0;
+}
+
+/* Up to the folder above.  Of one that was moved away, the rest cannot be seen: it is left out. */
+static void leave(struct diff *d)
+{
+	struct level *level = top(d);
+	struct entry *e = &d->found[level->entry];
+
+	if (e->verdict == ENTRY_SAME && level->changed)
+		e->verdict = ENTRY_PARENT;
+	note_change(level - 1, e);
+	diff_children_done(&level->children);
+	if (d->w.lower.n == d->w.upper.n && descent_up(&d->w.lower) < 0)
+		cleanup_fd(&d->w.lower.fd);
+	if (descent_up(&d->w.upper) < 0)
+		top(d)->children.next = top(d)->children.n;
+}
+
+static int walk(struct diff *d)
+{
+	bool opaque = false;
+
+	if (descent_begin(&d->w.upper, d->w.in->upper, O_RDONLY) < 0 ||
+	    descent_begin(&d->w.lower, d->w.in->lower, O_PATH) < 0)
+		return err_errno(d->w.err, errno, "cannot open the environment's changes");
+	add_level(d);
+	if (whiteout_opaque(d->w.in->dialect, d->w.upper.fd, &opaque, d->w.err) < 0 ||
+	    diff_list(&d->w, opaque, &top(d)->children) < 0)
+		return -1;
+	for (;;) {
+		struct diff_children *c = &top(d)->children;
+
+		if (c->next < c->n) {
+			if (visit(d, &c->v[c->next++]) < 0)
+				return -1;
+		} else if (d->w.upper.n) {
+			leave(d);
+		} else {
+			return 0;
+		}
+	}
+}
+
+int diff_entries(struct arena *a, const struct diff_input *in, struct entries *ret, struct err *err)
+{
+	__attribute__((cleanup(diff_done))) struct diff d = {
+		.w = {.in = in, .upper = DESCENT_EMPTY, .lower = DESCENT_EMPTY, .err = err},
+		.a = a,
+	};
+	struct entries all = {0};
+
+	d.w.buffers[0] = xmalloc(DIFF_BUFFER);
+	d.w.buffers[1] = xmalloc(DIFF_BUFFER);
+	if (walk(&d) < 0)
+		return -1;
+	if (d.n) {
+		all.v = arena_alloc(a, d.n * sizeof(*all.v));
+		memcpy(all.v, d.found, d.n * sizeof(*all.v));
+		all.n = d.n;
+	}
+	*ret = all;
+	return 0;
+}
