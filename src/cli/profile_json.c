@@ -115,6 +115,9 @@ json_t *profile_json(const struct profile *p)
 				      (int)p->security.nested.on));
 	json_object_set_new(o, "build",
 			    json_pack("{s:o}", "run", texts(p->build_run.v, p->build_run.n)));
+	json_object_set_new(
+		o, "commit",
+		json_pack("{s:o}", "exclude", texts(p->commit_exclude.v, p->commit_exclude.n)));
 	json_object_set_new(o, "sandbox",
 			    json_pack("{s:I}", "linger_ms", (json_int_t)p->sandbox.linger_ms));
 	return o;

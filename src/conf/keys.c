@@ -41,6 +41,8 @@ const struct key keys[] = {
 	 .names = seccomp_mode_names},
 	{"security", "nested", &value_bool, FIELD(p.security.nested, p.security.nested.at)},
 	{"build", "run", &list_run, FIELD(p.build_run, p.build_run), .flags = KEY_LIST | KEY_UNCUT},
+	{"commit", "exclude", &list_exclude, FIELD(p.commit_exclude, p.commit_exclude),
+	 .flags = KEY_LIST},
 	{"sandbox", "linger", &value_duration, FIELD(p.sandbox.linger_ms, p.sandbox.linger_at)},
 };
 

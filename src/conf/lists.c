@@ -292,11 +292,48 @@ static int parse_run(const struct value_in *in, void *field, struct err *err)
 	return 0;
 }
 
+/* --- commit ---------------------------------------------------------------------------- */
+
+/* Paths are clean, so that a pattern which is not would never match. */
+static int check_pattern(const char *s, struct err *err)
+{
+	if (s[0] == '!') {
+		err_set(err, "a pattern that takes another one back, '!', is not to be had");
+		return err_hint(err, "for a name that begins with '!' write \\%s", s);
+	}
+	if (s[strspn(s, "/")] == '\0')
+		return err_set(err, "the whole root cannot be left out");
+	if (strstr(s, "//") || has_dotdot(s) || str_starts(s, "./") || strstr(s, "/./")) {
+		err_set(err, "'//', '.' and '..' match nothing");
+		return err_hint(err, "write the path from the root, such as /var/log/, or a name");
+	}
+	return 0;
+}
+
+static int parse_exclude(const struct value_in *in, void *field, struct err *err)
+{
+	struct profile *p = &in->file->p;
+	struct text_value v = {in->value, in->at};
+
+	(void)field;
+	if (check_pattern(in->value, err) < 0)
+		return -1;
+	for (size_t i = 0; i < p->commit_exclude.n; i++)
+		if (str_eq(p->commit_exclude.v[i].s, in->value))
+			return err_set(err, "the pattern is given twice (first in line %d)",
+				       p->commit_exclude.v[i].at.line);
+	if (too_many(p->commit_exclude.n, err) < 0)
+		return -1;
+	LIST_PUSH(in->a, &p->commit_exclude, v);
+	return 0;
+}
+
 const struct value_type list_pass = {parse_pass, NULL};
 const struct value_type list_set = {parse_set, NULL};
 const struct value_type list_mount = {parse_mount, NULL};
 const struct value_type list_ports = {parse_ports, NULL};
 const struct value_type list_run = {parse_run, NULL};
+const struct value_type list_exclude = {parse_exclude, NULL};
 
 /* --- merge ----------------------------------------------------------------------------- */
 
@@ -314,6 +351,11 @@ static bool same_mount(const struct mount_value *a, const struct mount_value *b)
 static bool same_port(const struct port_value *a, const struct port_value *b)
 {
 	return a->host == b->host;
+}
+
+static bool same_text(const struct text_value *a, const struct text_value *b)
+{
+	return str_eq(a->s, b->s);
 }
 
 /* The parent's, less those that the child gives too, then the child's.  Each list has a type of its
@@ -338,6 +380,7 @@ void lists_merge(struct arena *a, struct profile *into, const struct profile *ch
 	MERGE(a, &into->env, &child->env, same_env);
 	MERGE(a, &into->mounts, &child->mounts, same_mount);
 	MERGE(a, &into->net.ports, &child->net.ports, same_port);
+	MERGE(a, &into->commit_exclude, &child->commit_exclude, same_text);
 	for (size_t i = 0; i < child->build_run.n; i++)
 		LIST_PUSH(a, &into->build_run, child->build_run.v[i]);
 }

@@ -15,11 +15,12 @@
 struct arena;
 struct profile;
 
-extern const struct value_type list_pass;  /* names for profile.env */
-extern const struct value_type list_set;   /* set.NAME = value, for profile.env */
-extern const struct value_type list_mount; /* profile.mounts */
-extern const struct value_type list_ports; /* profile.net.ports */
-extern const struct value_type list_run;   /* profile.build_run */
+extern const struct value_type list_pass;    /* names for profile.env */
+extern const struct value_type list_set;     /* set.NAME = value, for profile.env */
+extern const struct value_type list_mount;   /* profile.mounts */
+extern const struct value_type list_ports;   /* profile.net.ports */
+extern const struct value_type list_run;     /* profile.build_run */
+extern const struct value_type list_exclude; /* profile.commit_exclude */
 
 /* Most entries of one list in one file. */
 #define LISTS_MAX 1024

@@ -125,6 +125,16 @@ static void print_ports(struct printer *p, const struct key *key, const struct p
 	}
 }
 
+static void print_exclude(struct printer *p, const struct key *key, const struct profile *profile)
+{
+	for (size_t i = 0; i < profile->commit_exclude.n; i++) {
+		_cleanup_buf_ struct buf line = {0};
+
+		buf_printf(&line, "%s = %s", key->key, profile->commit_exclude.v[i].s);
+		print_line(p, key, &line, &profile->commit_exclude.v[i].at);
+	}
+}
+
 static void print_run(struct printer *p, const struct key *key, const struct profile *profile)
 {
 	for (size_t i = 0; i < profile->build_run.n; i++) {
@@ -167,9 +177,8 @@ void profile_print(const struct profile *profile, struct buf *ret)
 			      const struct profile *profile);
 	} lists[] = {
 		{"env", "pass", print_env}, /* with set.NAME, in their order */
-		{"mounts", "", print_mounts},
-		{"network", "ports", print_ports},
-		{"build", "run", print_run},
+		{"mounts", "", print_mounts}, {"network", "ports", print_ports},
+		{"build", "run", print_run},  {"commit", "exclude", print_exclude},
 	};
 	struct printer p = {.out = ret};
 

@@ -117,6 +117,7 @@ struct profile {
 		struct bool_value nested;
 	} security;
 	LIST_OF(struct text_value) build_run;
+	LIST_OF(struct text_value) commit_exclude; /* patterns: sbx.ini(5), store/diff.h */
 	struct {
 		uint64_t linger_ms;
 		struct origin linger_at;

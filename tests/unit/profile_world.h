@@ -60,6 +60,9 @@ static inline const struct profile *profile_of(struct arena *a, const char *text
 	"[build]\n"                                                    \
 	"run = apt-get update && apt-get install -y build-essential\n" \
 	"  run = a; b\n"                                               \
+	"[commit]\n"                                                   \
+	"exclude = /var/cache/a b;c/**/[!x]*.deb ; a comment\n"        \
+	"exclude = __pycache__/\n"                                     \
 	"[sandbox]\n"                                                  \
 	"linger = 1500ms\n"
 

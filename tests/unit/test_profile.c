@@ -64,6 +64,9 @@ static void test_everything(void **state)
 	assert_true(p->security.nested.on);
 	assert_int_equal(p->build_run.n, 2);
 	assert_string_equal(p->build_run.v[1].s, "a; b");
+	assert_int_equal(p->commit_exclude.n, 2);
+	assert_string_equal(p->commit_exclude.v[0].s, "/var/cache/a b;c/**/[!x]*.deb");
+	assert_int_equal(p->commit_exclude.v[0].at.line, 31);
 	assert_int_equal(p->sandbox.linger_ms, 1500);
 }
 

@@ -56,15 +56,15 @@ static void test_extends(void **state)
 		"b",
 		"[profile]\nname = notmine\nextends = c\n[network]\nmode = none\n"
 		"ports = 80:1 81\n[env]\npass = X\nset.Y = b\n[mounts]\n/b = /m\n/keep = /k\n"
-		"[build]\nrun = b\n[limits]\npids = 7\n",
+		"[build]\nrun = b\n[commit]\nexclude = b\n[limits]\npids = 7\n",
 		"c",
 		"[base]\nimage = dir:/c\n[network]\nmode = host\ndriver = pasta\n"
-		"[env]\nset.X = c\n[build]\nrun = c\n",
+		"[env]\nset.X = c\n[build]\nrun = c\n[commit]\nexclude = *.log\nexclude = /c/\n",
 		NULL,
 	};
 	static const char top[] =
 		"[profile]\nextends = b\n[env]\nset.Y = top\n[mounts]\n/top = /m:rw\n"
-		"[network]\nports = 0.0.0.0:80\n[build]\nrun = top\n[limits]\nbest-effort = yes\n";
+		"[network]\nports = 0.0.0.0:80\n[build]\nrun = top\n[commit]\nexclude = *.log\n[limits]\nbest-effort = yes\n";
 	_cleanup_arena_ struct arena *a = arena_new();
 	const struct shelf shelf = {good, true};
 	const struct shelf bad = {pairs, true};
@@ -97,6 +97,12 @@ static void test_extends(void **state)
 	assert_int_equal(p->build_run.n, 3);
 	assert_string_equal(p->build_run.v[0].s, "c");
 	assert_string_equal(p->build_run.v[2].s, "top");
+	/* The pattern that two of them have comes once. */
+	assert_int_equal(p->commit_exclude.n, 3);
+	assert_string_equal(p->commit_exclude.v[0].s, "/c/");
+	assert_string_equal(p->commit_exclude.v[1].s, "b");
+	assert_string_equal(p->commit_exclude.v[2].s, "*.log");
+	assert_string_equal(p->commit_exclude.v[2].at.file, "sbx.ini");
 	assert_int_equal(p->files.n, 3);
 	assert_string_equal(p->files.v[2].s, "/named/c.ini");
 	assert_string_equal(p->files.v[2].at.file, "/named/b.ini");

@@ -26,15 +26,16 @@ static void assert_json(const char *profile, const char *expected)
 static void test_defaults(void **state)
 {
 	(void)state;
-	assert_json("",
-		    "{\"name\": null, \"files\": [\"sbx.ini\"], \"base\": {\"image\": \"host\"},"
-		    "\"user\": {\"as\": \"self\"}, \"env\": {\"pass\": [], \"set\": {}},"
-		    "\"mounts\": [],"
-		    "\"network\": {\"mode\": \"slirp\", \"driver\": \"auto\", \"ports\": []},"
-		    "\"limits\": {\"memory\": null, \"millicpus\": null, \"pids\": null,"
-		    "             \"best-effort\": false},"
-		    "\"security\": {\"seccomp\": \"default\", \"nested\": false},"
-		    "\"build\": {\"run\": []}, \"sandbox\": {\"linger_ms\": 30000}}");
+	assert_json(
+		"",
+		"{\"name\": null, \"files\": [\"sbx.ini\"], \"base\": {\"image\": \"host\"},"
+		"\"user\": {\"as\": \"self\"}, \"env\": {\"pass\": [], \"set\": {}},"
+		"\"mounts\": [],"
+		"\"network\": {\"mode\": \"slirp\", \"driver\": \"auto\", \"ports\": []},"
+		"\"limits\": {\"memory\": null, \"millicpus\": null, \"pids\": null,"
+		"             \"best-effort\": false},"
+		"\"security\": {\"seccomp\": \"default\", \"nested\": false},"
+		"\"build\": {\"run\": []}, \"commit\": {\"exclude\": []}, \"sandbox\": {\"linger_ms\": 30000}}");
 }
 
 static void test_everything(void **state)
@@ -61,6 +62,7 @@ static void test_everything(void **state)
 		"\"security\": {\"seccomp\": \"strict\", \"nested\": true},"
 		"\"build\": {\"run\": [\"apt-get update && apt-get install -y build-essential\","
 		"                  \"a; b\"]},"
+		"\"commit\": {\"exclude\": [\"/var/cache/a b;c/**/[!x]*.deb\", \"__pycache__/\"]},"
 		"\"sandbox\": {\"linger_ms\": 1500}}");
 }
 

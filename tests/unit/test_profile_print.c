@@ -23,6 +23,9 @@ static void assert_same_lists(const struct profile *x, const struct profile *y)
 	assert_int_equal(x->build_run.n, y->build_run.n);
 	for (size_t i = 0; i < x->build_run.n; i++)
 		assert_string_equal(x->build_run.v[i].s, y->build_run.v[i].s);
+	assert_int_equal(x->commit_exclude.n, y->commit_exclude.n);
+	for (size_t i = 0; i < x->commit_exclude.n; i++)
+		assert_string_equal(x->commit_exclude.v[i].s, y->commit_exclude.v[i].s);
 }
 
 static void assert_same(const struct profile *x, const struct profile *y)
