@@ -11,12 +11,14 @@
 #include "base/mem.h"
 #include "base/path.h"
 #include "base/str.h"
+#include "cli/history.h"
 #include "cli/passed.h"
 #include "conf/trust.h"
 #include "plan/host.h"
 #include "plan/plan.h"
 #include "run/client.h"
 #include "store/dirs.h"
+#include "store/env_chain.h"
 #include "store/project.h"
 
 /* How often a sandbox that ends just when a command arrives is started anew. */
@@ -199,6 +201,8 @@ int open_plan(struct arena *a, const struct workplace *w, const struct plan **re
 		.kept_as = made ? w->env.as : 0,
 		.sudo_helper = sudo != NULL,
 		.sudo_path = sudo,
+		.layers = made ? history_trees(a, &w->store, &w->env) : NULL,
+		.upper = made ? w->env.upper : NULL,
 	};
 
 	if (host_probe(a, w->store.fd, w->profile->base.kind == BASE_HOST, &facts, err) < 0 ||
@@ -207,6 +211,16 @@ int open_plan(struct arena *a, const struct workplace *w, const struct plan **re
 		return -1;
 	*ret = plan;
 	return 0;
+}
+
+/* The map is that of the first start; the driver of any. */
+static int set_used(struct workplace *w, const struct plan *plan, struct err *err)
+{
+	bool first = w->env.rung < 0;
+
+	return env_set_used(&w->env, first ? (int)plan->rung : w->env.rung,
+			    first ? 1 + (int)w->profile->user.as : w->env.as,
+			    plan->driver == ROOT_FUSE, err);
 }
 
 /*
@@ -220,13 +234,17 @@ static int connect_or_start(struct arena *a, struct workplace *w, const struct p
 		return 0;
 	if (err->errnum != ENOENT)
 		return -1;
+	if (!env_is_settled(&w->env)) {
+		*ret_plan = NULL;
+		if (history_settle(a, w, err) < 0)
+			return -1;
+	}
 	/* Only now: a command in a running sandbox must not wait for what only starting one needs. */
 	if (!*ret_plan && open_plan(a, w, ret_plan, err) < 0)
 		return -1;
 	/* Before the start, which gives files to subordinate ids: even one that fails leaves an
 	 * environment that `sbx rm` knows how to remove. */
-	if (w->env.rung < 0 &&
-	    env_set_map(&w->env, (int)(*ret_plan)->rung, 1 + (int)w->profile->user.as, err) < 0)
+	if (set_used(w, *ret_plan, err) < 0)
 		return -1;
 	return client_start(*ret_plan, &w->env, w->digest, ret_sock, err);
 }

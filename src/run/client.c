@@ -18,6 +18,7 @@
 #include "run/proto.h"
 #include "run/sandbox.h"
 #include "store/env.h"
+#include "store/env_chain.h"
 
 /* Another one that starts it takes that long at the most. */
 #define START_LOCK_MS 90000
@@ -113,6 +114,9 @@ int client_start(const struct plan *plan, const struct env *env, const char *pro
 			*err = why;
 		return -1;
 	}
+	/* Whoever held it meanwhile may have changed its layers: the plan is of what was before. */
+	if (env_check_current(env, err) < 0)
+		return -1;
 	return launch(plan, env, profile_digest, ret_sock, err);
 }
 
@@ -147,6 +151,16 @@ static int await_end(const struct env *env, int ms, struct err *err)
 	_cleanup_fd_ int lock = -1;
 
 	return fs_lock_at(env->fd, "lock", true, ms, &lock, err);
+}
+
+int client_hold_start(const struct env *env, struct client_hold *ret, struct err *err)
+{
+	_cleanup_fd_ int start = -1;
+
+	if (take_start_lock(env, &start, err) < 0)
+		return -1;
+	*ret = (struct client_hold){.start = TAKE_FD(start), .lock = -1};
+	return 0;
 }
 
 int client_hold(const struct env *env, struct client_hold *ret, struct err *err)

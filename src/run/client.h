@@ -75,6 +75,8 @@ struct client_hold {
 		.start = -1, .lock = -1 \
 	}
 int client_hold(const struct env *env, struct client_hold *ret, struct err *err);
+/* The same for one that runs: nobody ends it by `sbx stop`, or changes its layers. */
+int client_hold_start(const struct env *env, struct client_hold *ret, struct err *err);
 void client_hold_done(struct client_hold *h);
 
 /* End it and wait until nothing of it is left; errnum ENOENT where it does not run. */

@@ -18,11 +18,9 @@
 #include "base/mem.h"
 #include "base/path.h"
 #include "base/str.h"
-#include "store/record.h"
+#include "store/env_record.h"
 #include "store/skel.h"
 
-#define ENV_VERSION 1
-#define ENV_FILE "env.json"
 #define ID_NAME_MAX 32
 #define ID_HASH_LEN 12
 #define NAME_MAX_LEN 64
@@ -99,33 +97,6 @@ static void fill(struct arena *a, const struct store *s, const char *id, struct 
 	ret->fd = -1;
 }
 
-/* Read env.json of an open folder into `ret`. */
-static int read_env(struct arena *a, int fd, struct env *ret, struct err *err)
-{
-	json_auto_t *obj = NULL;
-	const json_t *rung;
-	const json_t *created;
-
-	if (record_load(fd, ENV_FILE, ENV_VERSION, &obj, err) < 0)
-		return err_prefix(err, "environment '%s'", ret->dir);
-	ret->project = record_get_bytes(a, obj, "project");
-	ret->name = arena_strdup(a, json_string_value(json_object_get(obj, "name")));
-	rung = json_object_get(obj, "rung");
-	created = json_object_get(obj, "created");
-	if (!ret->project || ret->project[0] != '/' || !ret->name || !json_is_integer(rung) ||
-	    json_integer_value(rung) < -1 || json_integer_value(rung) > 16 ||
-	    !json_is_integer(created)) {
-		err_set(err, "cannot read '%s/%s': a value is missing or wrong", ret->dir,
-			ENV_FILE);
-		return err_hint(err, "the environment is damaged; move '%s' away", ret->dir);
-	}
-	ret->rung = (int)json_integer_value(rung);
-	/* Not in what older ones wrote: 0. */
-	ret->as = (int)json_integer_value(json_object_get(obj, "as"));
-	ret->created = json_integer_value(created);
-	return 0;
-}
-
 static int open_dir(struct arena *a, const struct store *s, const char *id, struct env *ret,
 		    struct err *err)
 {
@@ -136,22 +107,11 @@ static int open_dir(struct arena *a, const struct store *s, const char *id, stru
 	if (fs_open_beneath(s->fd, arena_printf(a, "envs/%s", id),
 			    O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0, &fd, err) < 0)
 		return -1;
-	if (read_env(a, fd, &e, err) < 0)
+	if (env_record_read(a, fd, &e, err) < 0)
 		return -1;
 	e.fd = TAKE_FD(fd);
 	*ret = e;
 	return 0;
-}
-
-static int write_env(int fd, const struct env *e, struct err *err)
-{
-	json_auto_t *obj = json_object();
-
-	json_object_set_new(obj, "project", record_bytes(e->project));
-	json_object_set_new(obj, "name", json_string(e->name));
-	json_object_set_new(obj, "rung", json_integer(e->rung));
-	json_object_set_new(obj, "created", json_integer(e->created));
-	return record_save(fd, ENV_FILE, ENV_VERSION, obj, err);
 }
 
 /* mkdir with exactly that mode, whatever the umask is. */
@@ -196,12 +156,12 @@ static int make_parts(int tmp_fd, const char *tmp, const struct env *e, struct e
 	if (make_dir(tmp_fd, tmp, 0700, &fd, err) < 0)
 		return -1;
 	/* upper is what shows as "/" inside, so it has the mode of a root folder. */
-	if (make_dir(fd, "upper", 0755, NULL, err) < 0 ||
+	if (make_dir(fd, e->upper, 0755, NULL, err) < 0 ||
 	    make_dir(fd, "work", 0700, NULL, err) < 0 ||
 	    make_dir(fd, "home", 0700, &home, err) < 0 || make_dir(fd, "run", 0700, NULL, err) < 0)
 		return -1;
 	skel_copy("/etc/skel", home);
-	return write_env(fd, e, err);
+	return env_record_write(fd, e, err);
 }
 
 /* rename(2) that replaces nothing; 0 or the errno. */
@@ -215,7 +175,9 @@ static int move_dir(int from_fd, const char *from, int to_fd, const char *to)
 	return renameat(from_fd, from, to_fd, to) < 0 ? errno : 0;
 }
 
-static int make_env(struct arena *a, const struct store *s, const struct env *e, struct err *err)
+/* *ret_made is false where somebody was faster. */
+static int make_env(struct arena *a, const struct store *s, const struct env *e, bool *ret_made,
+		    struct err *err)
 {
 	const char *tmp = unique_name(a, "new", e->id);
 	_cleanup_fd_ int tmp_fd = -1;
@@ -232,7 +194,7 @@ static int make_env(struct arena *a, const struct store *s, const struct env *e,
 	errnum = move_dir(tmp_fd, tmp, envs_fd, e->id);
 	if (errnum)
 		fs_remove_tree_at(tmp_fd, tmp, NULL);
-	/* Somebody was faster, and made the very same. */
+	*ret_made = errnum == 0;
 	if (errnum == EEXIST || errnum == ENOTEMPTY)
 		return 0;
 	if (errnum) {
@@ -271,6 +233,7 @@ static int open_or_make(struct arena *a, const struct store *s, const struct env
 			struct env *ret, struct err *err)
 {
 	struct err why = {0};
+	bool made;
 
 	if (open_there(a, s, want->id, ret, &why) == 0)
 		return 0;
@@ -283,7 +246,8 @@ static int open_or_make(struct arena *a, const struct store *s, const struct env
 		err_errno(err, ENOENT, "no environment '%s' of '%s'", want->name, want->project);
 		return err_hint(err, "'sbx enter' or 'sbx run' makes it");
 	}
-	if (make_env(a, s, want, err) < 0)
+	/* Where somebody was faster, it is the very same. */
+	if (make_env(a, s, want, &made, err) < 0)
 		return -1;
 	return open_there(a, s, want->id, ret, err);
 }
@@ -302,7 +266,9 @@ static int wanted(struct arena *a, const struct store *s, const char *project, c
 	ret->project = clean;
 	ret->name = name;
 	ret->rung = -1;
-	ret->created = (long long)time(NULL);
+	ret->created = (int64_t)time(NULL);
+	ret->upper_n = 1;
+	ret->upper = env_upper_name(a, 1);
 	fill(a, s, env_id(a, clean, name), ret);
 	return 0;
 }
@@ -344,6 +310,25 @@ int env_open_or_make(struct arena *a, const struct store *s, const char *project
 	return open_wanted(a, s, &want, true, ret, err);
 }
 
+int env_make_fork(struct arena *a, const struct store *s, const struct env *like, const char *name,
+		  const struct chain *chain, struct err *err)
+{
+	struct env want = {0};
+	bool made;
+
+	if (wanted(a, s, like->project, name, &want, err) < 0)
+		return -1;
+	want.rung = like->rung;
+	want.as = like->as;
+	want.chain = *chain;
+	if (make_env(a, s, &want, &made, err) < 0)
+		return -1;
+	if (made)
+		return 0;
+	err_errno(err, EEXIST, "cannot make the environment '%s' of '%s'", name, like->project);
+	return err_hint(err, "choose another name, or remove that one: sbx rm -e %s", name);
+}
+
 int env_open_id(struct arena *a, const struct store *s, const char *id, struct env *ret,
 		struct err *err)
 {
@@ -365,24 +350,37 @@ void env_done(struct env *e)
 	e->id = NULL;
 }
 
-int env_set_map(struct env *e, int rung, int as, struct err *err)
+int env_set_used(struct env *e, int rung, int as, bool fuse, struct err *err)
 {
-	json_auto_t *obj = NULL;
+	_cleanup_arena_ struct arena *a = arena_new();
+	struct env now = {.dir = e->dir};
 
-	if (e->rung == rung && e->as == as)
+	if (e->rung == rung && e->as == as && (e->fuse || !fuse))
 		return 0;
-	/* Read again and change two values: what else is written there stays. */
-	if (record_load(e->fd, ENV_FILE, ENV_VERSION, &obj, err) < 0)
-		return err_prefix(err, "environment '%s'", e->dir);
-	json_object_set_new(obj, "rung", json_integer(rung));
-	json_object_set_new(obj, "as", json_integer(as));
-	if (record_save(e->fd, ENV_FILE, ENV_VERSION, obj, err) < 0) {
+	/* Read again and change these values: what else is written there stays. */
+	if (env_record_read(a, e->fd, &now, err) < 0)
+		return -1;
+	now.rung = rung;
+	now.as = as;
+	now.fuse = now.fuse || fuse;
+	if (env_record_write(e->fd, &now, err) < 0) {
 		err_prefix(err, "environment '%s'", e->dir);
 		return store_hint(err);
 	}
 	e->rung = rung;
 	e->as = as;
+	e->fuse = now.fuse;
 	return 0;
+}
+
+const char *env_map_name(const struct env *e)
+{
+	/* As plan.h and profile.h number them, which are above this layer. */
+	enum { RUNG_ONE_ID = 1, AS_ROOT_PLUS_1 = 2 };
+
+	if (e->rung == RUNG_ONE_ID)
+		return "one-id";
+	return e->as == AS_ROOT_PLUS_1 ? "subids-root" : "subids-self";
 }
 
 static int compare_envs(const void *x, const void *y)

@@ -1,13 +1,16 @@
 /*
- * env — environments on disk: <store>/envs/<id>/{env.json,upper/,work/,home/,run/,lock}
+ * env — environments on disk: <store>/envs/<id>/{env.json,upper.<N>/,work/,home/,run/,lock,start}
  *
  * The store is $XDG_DATA_HOME/sbx (else ~/.local/share/sbx), 0700.  An
  * environment belongs to a project folder and has a name there ("default").
  * Its id is NAME-HASH, NAME from the folder, HASH from its path and the environment's name.
  *
- *     version            "1": the form of the whole store
+ *     version            "2": the form of the whole store
+ *     lock               layer.h
  *     envs/ID/env.json   what `struct env` says; the project percent-encoded (record.h)
- *     envs/ID/{upper,work,home,run}/
+ *     envs/ID/{upper.<N>,work,home,run}/   N counts the uppers that were used up by commit and reset
+ *     layers/DIFFID/     layer.h
+ *     tags/NAME.json     tag.h
  *     allow/HASH.json    what the user allowed (project.h)
  *     tmp/               half-made and half-removed things, never looked into
  *     host.json          cached facts about the machine (plan/host.h)
@@ -17,6 +20,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct arena;
 struct err;
@@ -33,6 +37,22 @@ void store_done(struct store *s);
 /* Add the hint that fits a failure to write into the store (read-only, no space); returns -1. */
 int store_hint(struct err *err);
 
+/* One link of a chain: a layer, and why it is there. */
+struct commit {
+	const char *digest;  /* of the layer: 64 hex digits */
+	const char *message; /* "" where none was given */
+	const char *by;      /* what made it: "sbx commit" */
+	const char
+		*tree;   /* its tree for the map of the environment, a name in the layer's folder */
+	int64_t created; /* seconds since the epoch */
+};
+
+/* The lowest, which lies on the base, first. */
+struct chain {
+	struct commit *v;
+	size_t n;
+};
+
 struct env {
 	const char *id;
 	const char *dir;     /* absolute */
@@ -41,7 +61,15 @@ struct env {
 	const char *name;    /* "default" or what -e said */
 	int rung;            /* enum id_rung, or -1 while none was used yet */
 	int as;              /* 1 + enum user_as, which is a part of the map; 0: not known */
-	long long created;   /* seconds since the epoch */
+	int64_t created;     /* seconds since the epoch */
+	struct chain chain;
+	uint64_t upper_n;  /* the N of its upper folder */
+	const char *upper; /* "upper.<N>" */
+	bool fuse;         /* fuse-overlayfs wrote to this upper: whiteout.h has its dialect */
+	/* A commit that a crash left half-done, beyond the point where it counts: env_chain.h ends it.
+	 * Only then, and the chain above does not have it yet. */
+	const char *stage; /* its staging folder in tmp/, or NULL */
+	struct commit pending;
 };
 
 /* Open the environment `name` of `project`.  Not there: errnum ENOENT. */
@@ -52,15 +80,23 @@ int env_open(struct arena *a, const struct store *s, const char *project, const 
 int env_open_or_make(struct arena *a, const struct store *s, const char *project, const char *name,
 		     struct env *ret, struct err *err);
 
+/* Make one that must not be there yet (errnum EEXIST), with that chain, and the map of `like`. */
+int env_make_fork(struct arena *a, const struct store *s, const struct env *like, const char *name,
+		  const struct chain *chain, struct err *err);
+
 int env_open_id(struct arena *a, const struct store *s, const char *id, struct env *ret,
 		struct err *err);
 void env_done(struct env *e); /* closes the fd */
 
+/* A short name of the environment's id map, which tells the trees of a layer apart. */
+const char *env_map_name(const struct env *e);
+
 /* The id that `project` (absolute, clean) and `name` give: in `a`. */
 const char *env_id(struct arena *a, const char *project, const char *name);
 
-/* Record the map used: rung and as, as above (env.json, atomically). */
-int env_set_map(struct env *e, int rung, int as, struct err *err);
+/* Record how it is started: the map (rung and as, as above), and that fuse-overlayfs will write to
+ * the upper, which stays so until that is another (env.json, atomically). */
+int env_set_used(struct env *e, int rung, int as, bool fuse, struct err *err);
 
 /* All environments, sorted by id; each opened with fd -1. A damaged one is skipped with a warning. */
 int env_list(struct arena *a, const struct store *s, struct env **ret, size_t *ret_n,

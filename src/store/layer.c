@@ -177,6 +177,14 @@ void layer_stage_done(struct layer_stage *st)
 	st->name = NULL;
 }
 
+void layer_stage_remove(const struct store *s, const struct layer_stage *st)
+{
+	_cleanup_fd_ int tmp_fd = openat(s->fd, "tmp", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (tmp_fd >= 0)
+		(void)fs_remove_tree_at(tmp_fd, st->name, NULL);
+}
+
 int layer_stage_info(const struct layer_stage *st, const struct layer_info *info, struct err *err)
 {
 	json_auto_t *obj = json_object();

@@ -55,6 +55,8 @@ struct layer_stage {
 int layer_stage_make(struct arena *a, const struct store *s, struct layer_stage *ret,
 		     struct err *err);
 void layer_stage_done(struct layer_stage *st); /* closes; removes nothing */
+/* Remove the folder, where it was not published; what cannot be removed stays as litter. */
+void layer_stage_remove(const struct store *s, const struct layer_stage *st);
 
 /* Write layer.json into the staging folder, on disk. */
 int layer_stage_info(const struct layer_stage *st, const struct layer_info *info, struct err *err);

@@ -73,7 +73,7 @@ static void makes_and_opens(void **state)
 	assert_int_equal(e.rung, -1);
 	assert_true(e.created > 0);
 	/* The folder that becomes "/" is open to all, whatever the umask was. */
-	assert_int_equal(fstatat(e.fd, "upper", &st, 0), 0);
+	assert_int_equal(fstatat(e.fd, "upper.1", &st, 0), 0);
 	assert_int_equal(st.st_mode & 07777U, 0755);
 	assert_int_equal(fstatat(e.fd, "home", &st, 0), 0);
 	assert_int_equal(st.st_mode & 07777U, 0700);
@@ -159,7 +159,7 @@ static void keeps_the_rung(void **state)
 	struct env e = make(w, &s, "/p", "default");
 	struct err err = {0};
 
-	assert_int_equal(env_set_map(&e, 1, 2, &err), 0);
+	assert_int_equal(env_set_used(&e, 1, 2, false, &err), 0);
 	assert_int_equal(e.rung, 1);
 	env_done(&e);
 	e = make(w, &s, "/p", "default");
@@ -187,7 +187,7 @@ static void refuses_damage(void **state)
 	assert_non_null(strstr(err.hint, "the environment is damaged; move '"));
 	world_write(w, file,
 		    "{\"version\": 1, \"project\": \"/q\", \"name\": \"default\", "
-		    "\"rung\": 0, \"created\": 1}");
+		    "\"rung\": 0, \"created\": 1, \"upper\": 1, \"chain\": []}");
 	assert_int_equal(env_open_or_make(w->a, &s, "/p", "default", &e, &err), -1);
 	assert_non_null(strstr(err.msg, "for '/p': it belongs to '/q'"));
 	assert_string_equal(err.hint, "its env.json was changed; move the folder away");

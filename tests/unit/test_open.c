@@ -315,7 +315,7 @@ static void test_plan(void **state)
 	/* One that was made keeps its map, whatever could be had now: or it cannot be used. */
 	assert_int_equal(open_env(w->a, true, &wp, &err), 0);
 	rung = plan->rung == RUNG_SINGLE ? RUNG_SUBIDS : RUNG_SINGLE;
-	assert_int_equal(env_set_map(&wp.env, rung, 1, &err), 0);
+	assert_int_equal(env_set_used(&wp.env, rung, 1, false, &err), 0);
 	plan = NULL;
 	if (open_plan(w->a, &wp, &plan, &err) == 0) {
 		assert_int_equal(plan->rung, rung);

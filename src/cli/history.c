@@ -1,0 +1,200 @@
+#include "cli/history.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/err.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "conf/profile.h"
+#include "plan/plan.h"
+#include "run/view.h"
+#include "store/env_chain.h"
+#include "store/tag.h"
+
+#define DIGITS_MIN 4
+
+int history_open(struct arena *a, const struct where *where, struct workplace *w, struct err *err)
+{
+	if (open_project(a, where, w, err) < 0 || open_profile(a, w, err) < 0)
+		return -1;
+	return open_env(a, false, w, err);
+}
+
+const char *const *history_trees(struct arena *a, const struct store *s, const struct env *e)
+{
+	const char **v = arena_alloc(a, (e->chain.n + 1) * sizeof(*v));
+
+	for (size_t i = 0; i < e->chain.n; i++) {
+		const struct commit *c = &e->chain.v[e->chain.n - 1 - i];
+
+		v[i] = arena_printf(a, "%s/layers/%s/%s", s->dir, c->digest, c->tree);
+	}
+	return v;
+}
+
+int history_plan(struct arena *a, const struct workplace *w, const struct plan **ret,
+		 struct err *err)
+{
+	struct profile *any = ARENA_NEW(a, struct profile);
+	struct workplace with = *w;
+
+	profile_defaults(a, any);
+	any->net.mode = NET_NONE;
+	any->user.as = w->env.as == 1 + AS_ROOT ? AS_ROOT : AS_SELF;
+	if (w->profile)
+		any->base = w->profile->base;
+	with.profile = any;
+	return open_plan(a, &with, ret, err);
+}
+
+/* What it says may have changed until it was held. */
+static int read_anew(struct arena *a, struct workplace *w, struct err *err)
+{
+	struct env now = {.fd = -1};
+
+	if (env_open_id(a, &w->store, w->env.id, &now, err) < 0)
+		return -1;
+	env_done(&w->env);
+	w->env = now;
+	return 0;
+}
+
+struct settle {
+	const struct store *store;
+	struct env *env;
+};
+
+static int settle_inside(void *arg, struct err *err)
+{
+	_cleanup_arena_ struct arena *a = arena_new();
+	const struct settle *s = arg;
+
+	return env_settle(a, s->store, s->env, err);
+}
+
+static int settle_held(struct arena *a, struct workplace *w, struct err *err)
+{
+	struct settle s = {.store = &w->store, .env = &w->env};
+	const struct plan *plan;
+
+	if (read_anew(a, w, err) < 0)
+		return -1;
+	if (env_is_settled(&w->env))
+		return 0;
+	if (history_plan(a, w, &plan, err) < 0 || userns_call(plan, settle_inside, &s, err) < 0)
+		return -1;
+	return read_anew(a, w, err);
+}
+
+int history_settle(struct arena *a, struct workplace *w, struct err *err)
+{
+	__attribute__((cleanup(client_hold_done))) struct client_hold held = CLIENT_HOLD_NONE;
+	struct err why = {0};
+
+	if (client_hold(&w->env, &held, &why) < 0) {
+		/* It runs: what is not settled is in nobody's way. */
+		if (why.errnum == EBUSY)
+			return 0;
+		*err = why;
+		return -1;
+	}
+	return settle_held(a, w, err);
+}
+
+/* End it where no command runs in it; EBUSY where one does. */
+static int end_idle(struct workplace *w, const char *why, struct err *err)
+{
+	_cleanup_fd_ int sock = -1;
+	struct client_info info;
+
+	if (client_connect(&w->env, &sock, err) < 0 || client_info(sock, &info, err) < 0)
+		return err->errnum == ENOENT || err->errnum == EAGAIN ? 0 : -1;
+	if (info.commands > 0) {
+		err_errno(err, EBUSY, "cannot %s: %u command%s in it", why, info.commands,
+			  info.commands == 1 ? " runs" : "s run");
+		return err_hint(err, "end it first: sbx stop");
+	}
+	cleanup_fd(&sock);
+	log_debug("ending the sandbox, in which nothing runs");
+	if (client_stop(&w->env, err) < 0 && err->errnum != ENOENT)
+		return -1;
+	return 0;
+}
+
+int history_hold(struct arena *a, struct workplace *w, const char *why, struct client_hold *ret,
+		 struct err *err)
+{
+	for (int i = 0; i < 3; i++) {
+		*err = (struct err){0};
+		if (client_hold(&w->env, ret, err) == 0)
+			return settle_held(a, w, err);
+		if (err->errnum != EBUSY)
+			return -1;
+		*err = (struct err){0};
+		if (end_idle(w, why, err) < 0)
+			return -1;
+		*err = (struct err){0};
+	}
+	err_errno(err, EBUSY, "cannot %s: it is being started again and again", why);
+	return err_hint(err, "end it first: sbx stop");
+}
+
+static struct chain part_of(const struct chain *c, size_t n)
+{
+	return (struct chain){.v = c->v, .n = n};
+}
+
+/* How many layers of the environment's begin with these digits; the highest of them. */
+static size_t find_digits(const struct chain *c, const char *digits, size_t *ret_at)
+{
+	size_t found = 0;
+
+	if (strlen(digits) < DIGITS_MIN || digits[strspn(digits, "0123456789abcdef")] != '\0')
+		return 0;
+	for (size_t i = 0; i < c->n; i++) {
+		bool again = found > 0 && strcmp(c->v[i].digest, c->v[*ret_at].digest) == 0;
+
+		if (!str_starts(c->v[i].digest, digits))
+			continue;
+		*ret_at = i;
+		found += !again;
+	}
+	return found;
+}
+
+int history_chain(struct arena *a, const struct workplace *w, const char *word, struct chain *ret,
+		  struct err *err)
+{
+	const struct chain *chain = &w->env.chain;
+	struct err why = {0};
+	struct tag tag;
+	size_t at = 0;
+	size_t n;
+
+	if (strcmp(word, "base") == 0) {
+		*ret = part_of(chain, 0);
+		return 0;
+	}
+	n = find_digits(chain, word, &at);
+	if (n == 1) {
+		*ret = part_of(chain, at + 1);
+		return 0;
+	}
+	if (tag_get(a, &w->store, word, &tag, &why) == 0) {
+		*ret = tag.chain;
+		return 0;
+	}
+	if (n > 1) {
+		err_kind(err, ERR_USAGE, "'%s' begins more than one layer", word);
+		return err_hint(err, "give more digits: 'sbx log' shows them");
+	}
+	if (why.errnum != ENOENT && why.kind != ERR_USAGE) {
+		*err = why;
+		return -1;
+	}
+	err_kind(err, ERR_USAGE, "no layer and no tag '%s'", word);
+	return err_hint(err, "'sbx log' shows the layers, 'sbx tag' the tags");
+}

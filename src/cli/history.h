@@ -1,0 +1,53 @@
+/*
+ * history — what the commands on an environment's layers share: its plan, holding it still, and layers by
+ * the words that people use for them.
+ */
+#ifndef SBX_CLI_HISTORY_H
+#define SBX_CLI_HISTORY_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "cli/open.h"
+#include "run/client.h"
+
+struct arena;
+struct env;
+struct err;
+struct plan;
+
+/* Project, profile, store, and the environment, which must be there. */
+int history_open(struct arena *a, const struct where *where, struct workplace *w, struct err *err);
+
+/*
+ * A plan for view_call and userns_call: the ids, the base and the layers of the environment.  Of the
+ * profile, only its base counts (NULL: the host's root): nothing that it asks for can be in the way.
+ */
+int history_plan(struct arena *a, const struct workplace *w, const struct plan **ret,
+		 struct err *err);
+
+/*
+ * Hold the environment still (run/client.h), ending a sandbox in which nothing runs any more; what is
+ * left of an earlier crash is settled, and w->env read anew.  Where commands run: EBUSY; `why` says what cannot be
+ * done ("reset 'x'").
+ */
+int history_hold(struct arena *a, struct workplace *w, const char *why, struct client_hold *ret,
+		 struct err *err);
+
+/* End what a crash left half-done, if nobody uses the environment; w->env is read anew. */
+int history_settle(struct arena *a, struct workplace *w, struct err *err);
+
+/* The paths of the layers' trees, topmost first, ended by NULL. */
+const char *const *history_trees(struct arena *a, const struct store *s, const struct env *e);
+
+/*
+ * The chain that `word` means: "base" (an empty one), a layer of the environment by at least four digits of
+ * its digest (the chain up to it), or a tag.
+ */
+int history_chain(struct arena *a, const struct workplace *w, const char *word, struct chain *ret,
+		  struct err *err);
+
+/* For messages: twelve digits. */
+#define HISTORY_SHORT 12
+
+#endif

@@ -1,0 +1,52 @@
+/*
+ * env_chain — how the chain of an environment changes: never half, whatever happens meanwhile.
+ *
+ * env.json is replaced as a whole, and that is the moment when a change counts.  Where folders have
+ * to be moved too, env.json says so first ("pending"), and whoever opens the environment next moves
+ * what was not moved yet (env_settle).  In upper.<N> N is counted up each time, so that one that
+ * env.json does not name is litter.
+ *
+ * All of these are for a caller who holds the environment (client_hold in run/client.h) and is in
+ * its user namespace (run/view.h), because the uppers hold files of any id; env_check_current alone
+ * needs nothing.
+ */
+#ifndef SBX_STORE_ENV_CHAIN_H
+#define SBX_STORE_ENV_CHAIN_H
+
+#include <stdbool.h>
+
+#include "store/env.h"
+#include "store/layer.h"
+
+/* In a staging folder: the list of what stays uncommitted (env_kept.h). */
+#define CHAIN_KEPT "kept"
+
+/* False where a crash left something to be settled: a pending commit, an upper folder too many or
+ * too few.  Cheap. */
+bool env_is_settled(const struct env *e);
+
+/* errnum ESTALE where env.json says something else by now than it did when `e` was read: open it anew. */
+int env_check_current(const struct env *e, struct err *err);
+
+/*
+ * The commit `c`: its layer is complete in `st` but for the tree, and the tree is the upper folder.
+ * From here on it counts.  What CHAIN_KEPT lists goes on into the new upper.  Moves everything, too.
+ */
+int env_commit_upper(struct arena *a, const struct store *s, struct env *e,
+		     const struct layer_stage *st, const struct commit *c, struct err *err);
+
+/* The same for a layer that is complete in `st`, with its tree: the upper folder stays as it is. */
+int env_commit_layer(struct arena *a, const struct store *s, struct env *e,
+		     const struct layer_stage *st, const struct commit *c, struct err *err);
+
+/* Another chain, and an empty upper folder. */
+int env_set_chain(struct arena *a, const struct store *s, struct env *e, const struct chain *chain,
+		  struct err *err);
+
+/* Another chain that shows the same: the upper folder stays. */
+int env_swap_chain(struct env *e, const struct chain *chain, struct err *err);
+
+/* End what a crash left half-done. */
+int env_settle(struct arena *a, const struct store *s, struct env *e, struct err *err);
+
+#endif

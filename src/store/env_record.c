@@ -1,0 +1,155 @@
+#include "store/env_record.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "store/layer.h"
+#include "store/record.h"
+
+#define ENV_VERSION 2
+#define ENV_FILE "env.json"
+/* Far more than can be mounted: what says so is damaged. */
+#define CHAIN_MAX 100000
+
+const char *env_upper_name(struct arena *a, uint64_t n)
+{
+	return arena_printf(a, "upper.%llu", (unsigned long long)n);
+}
+
+/* One part of a path, and nothing hidden. */
+static bool is_plain_name(const char *s)
+{
+	return s && s[0] != '\0' && s[0] != '.' && !strchr(s, '/');
+}
+
+static json_t *commit_to_json(const struct commit *c)
+{
+	json_t *obj = json_object();
+
+	json_object_set_new(obj, "digest", json_string(c->digest));
+	json_object_set_new(obj, "message", record_bytes(c->message));
+	json_object_set_new(obj, "by", record_bytes(c->by));
+	json_object_set_new(obj, "created", json_integer(c->created));
+	json_object_set_new(obj, "tree", json_string(c->tree));
+	return obj;
+}
+
+static int commit_from_json(struct arena *a, const json_t *obj, struct commit *ret)
+{
+	const json_t *created = json_object_get(obj, "created");
+	const char *digest = json_string_value(json_object_get(obj, "digest"));
+
+	const char *tree = json_string_value(json_object_get(obj, "tree"));
+
+	*ret = (struct commit){
+		.tree = arena_strdup(a, tree),
+		.digest = arena_strdup(a, digest),
+		.message = record_get_bytes(a, obj, "message"),
+		.by = record_get_bytes(a, obj, "by"),
+		.created = json_integer_value(created),
+	};
+	if (!digest || !layer_is_digest(digest) || !ret->message || !ret->by ||
+	    !is_plain_name(tree) || !json_is_integer(created))
+		return -1;
+	return 0;
+}
+
+json_t *chain_to_json(const struct chain *c)
+{
+	json_t *array = json_array();
+
+	for (size_t i = 0; i < c->n; i++)
+		json_array_append_new(array, commit_to_json(&c->v[i]));
+	return array;
+}
+
+int chain_from_json(struct arena *a, const json_t *array, struct chain *ret)
+{
+	size_t n = json_array_size(array);
+	struct chain c = {.n = n};
+
+	if (!json_is_array(array) || n > CHAIN_MAX)
+		return -1;
+	c.v = arena_alloc(a, (n + 1) * sizeof(*c.v));
+	for (size_t i = 0; i < n; i++) {
+		if (commit_from_json(a, json_array_get(array, i), &c.v[i]) < 0)
+			return -1;
+	}
+	*ret = c;
+	return 0;
+}
+
+/* "pending": a commit, and the name of its staging folder. */
+static int read_pending(struct arena *a, const json_t *obj, struct env *e)
+{
+	const json_t *pending = json_object_get(obj, "pending");
+	const char *stage = json_string_value(json_object_get(pending, "stage"));
+
+	if (!pending)
+		return 0;
+	if (!is_plain_name(stage) || commit_from_json(a, pending, &e->pending) < 0)
+		return -1;
+	e->stage = arena_strdup(a, stage);
+	return 0;
+}
+
+static int read_values(struct arena *a, const json_t *obj, struct env *e)
+{
+	const json_t *rung = json_object_get(obj, "rung");
+	const json_t *created = json_object_get(obj, "created");
+	const json_t *upper = json_object_get(obj, "upper");
+
+	e->project = record_get_bytes(a, obj, "project");
+	e->name = arena_strdup(a, json_string_value(json_object_get(obj, "name")));
+	if (!e->project || e->project[0] != '/' || !e->name || !json_is_integer(rung) ||
+	    json_integer_value(rung) < -1 || json_integer_value(rung) > 16 ||
+	    !json_is_integer(created) || !json_is_integer(upper) || json_integer_value(upper) < 0)
+		return -1;
+	e->rung = (int)json_integer_value(rung);
+	e->as = (int)json_integer_value(json_object_get(obj, "as"));
+	e->fuse = json_is_true(json_object_get(obj, "fuse"));
+	e->created = json_integer_value(created);
+	e->upper_n = (uint64_t)json_integer_value(upper);
+	e->upper = env_upper_name(a, e->upper_n);
+	if (chain_from_json(a, json_object_get(obj, "chain"), &e->chain) < 0)
+		return -1;
+	return read_pending(a, obj, e);
+}
+
+int env_record_read(struct arena *a, int fd, struct env *e, struct err *err)
+{
+	json_auto_t *obj = NULL;
+
+	if (record_load(fd, ENV_FILE, ENV_VERSION, &obj, err) < 0)
+		return err_prefix(err, "environment '%s'", e->dir);
+	if (read_values(a, obj, e) == 0)
+		return 0;
+	err_set(err, "cannot read '%s/%s': a value is missing or wrong", e->dir, ENV_FILE);
+	if (err)
+		err->errnum = EBADMSG;
+	return err_hint(err, "the environment is damaged; move '%s' away", e->dir);
+}
+
+int env_record_write(int fd, const struct env *e, struct err *err)
+{
+	json_auto_t *obj = json_object();
+
+	json_object_set_new(obj, "project", record_bytes(e->project));
+	json_object_set_new(obj, "name", json_string(e->name));
+	json_object_set_new(obj, "rung", json_integer(e->rung));
+	json_object_set_new(obj, "as", json_integer(e->as));
+	json_object_set_new(obj, "fuse", json_boolean(e->fuse));
+	json_object_set_new(obj, "created", json_integer(e->created));
+	json_object_set_new(obj, "upper", json_integer((json_int_t)e->upper_n));
+	json_object_set_new(obj, "chain", chain_to_json(&e->chain));
+	if (e->stage) {
+		json_t *pending = commit_to_json(&e->pending);
+
+		json_object_set_new(pending, "stage", json_string(e->stage));
+		json_object_set_new(obj, "pending", pending);
+	}
+	return record_save(fd, ENV_FILE, ENV_VERSION, obj, err);
+}
