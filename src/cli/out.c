@@ -63,6 +63,24 @@ void out_cell(struct buf *b, const char *s, size_t width)
 		buf_printf(b, "%*s", (int)(width - used), "");
 }
 
+void out_size(struct buf *b, uint64_t bytes)
+{
+	static const char *const units[] = {"KB", "MB", "GB", "TB", "PB", "EB"};
+	uint64_t unit = 1000;
+	size_t i = 0;
+
+	if (bytes < 1000) {
+		buf_printf(b, "%" PRIu64 " B", bytes);
+		return;
+	}
+	while (i + 1 < sizeof(units) / sizeof(units[0]) && bytes / unit >= 1000) {
+		unit *= 1000;
+		i++;
+	}
+	buf_printf(b, "%" PRIu64 ".%" PRIu64 " %s", bytes / unit, bytes % unit / (unit / 10),
+		   units[i]);
+}
+
 void out_duration(struct buf *b, uint64_t ms)
 {
 	uint64_t s = ms / 1000;

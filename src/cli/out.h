@@ -28,6 +28,9 @@ void out_cell(struct buf *b, const char *s, size_t width);
 /* "3h 12m", "4m 5s", "0.4s". */
 void out_duration(struct buf *b, uint64_t ms);
 
+/* "512 B", "4.1 MB": powers of 1000, as ls --si and df -H have them. */
+void out_size(struct buf *b, uint64_t bytes);
+
 /* Is there a terminal to ask on? */
 bool out_can_ask(void);
 

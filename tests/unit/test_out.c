@@ -206,11 +206,40 @@ static void test_can_ask(void **state)
 	assert_false(err_only);
 }
 
+static void test_sizes(void **state)
+{
+	static const struct {
+		uint64_t bytes;
+		const char *text;
+	} sizes[] = {
+		{0, "0 B"},
+		{999, "999 B"},
+		{1000, "1.0 KB"},
+		{4149999, "4.1 MB"},
+		{999999, "999.9 KB"},
+		{1000000, "1.0 MB"},
+		{UINT64_MAX, "18.4 EB"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		_cleanup_buf_ struct buf b = {0};
+
+		out_size(&b, sizes[i].bytes);
+		assert_string_equal(b.p, sizes[i].text);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_write),    TEST(test_json), TEST(test_cell),
-		TEST(test_duration), TEST(test_ask),  TEST(test_can_ask),
+		TEST(test_write),
+		TEST(test_json),
+		TEST(test_cell),
+		TEST(test_duration),
+		TEST(test_ask),
+		TEST(test_can_ask),
+		cmocka_unit_test(test_sizes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
