@@ -2,16 +2,19 @@
 
 #include <errno.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/cleanup.h"
 #include "base/err.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/path.h"
 #include "base/str.h"
 #include "conf/profile.h"
 #include "plan/plan.h"
 #include "run/view.h"
 #include "store/env_chain.h"
+#include "store/layer.h"
 #include "store/tag.h"
 
 #define DIGITS_MIN 4
@@ -50,8 +53,7 @@ int history_plan(struct arena *a, const struct workplace *w, const struct plan *
 	return open_plan(a, &with, ret, err);
 }
 
-/* What it says may have changed until it was held. */
-static int read_anew(struct arena *a, struct workplace *w, struct err *err)
+int history_read_anew(struct arena *a, struct workplace *w, struct err *err)
 {
 	struct env now = {.fd = -1};
 
@@ -60,6 +62,48 @@ static int read_anew(struct arena *a, struct workplace *w, struct err *err)
 	env_done(&w->env);
 	w->env = now;
 	return 0;
+}
+
+void history_add_pending(struct arena *a, struct env *e)
+{
+	struct commit *v;
+
+	if (!e->stage)
+		return;
+	v = arena_alloc(a, (e->chain.n + 1) * sizeof(*v));
+	if (e->chain.n > 0)
+		memcpy(v, e->chain.v, e->chain.n * sizeof(*v));
+	v[e->chain.n] = e->pending;
+	e->chain.v = v;
+	e->chain.n++;
+}
+
+const char *history_base(struct arena *a, const struct workplace *w)
+{
+	const char *ref = w->profile->base.ref;
+
+	if (w->profile->base.kind == BASE_HOST)
+		return "host";
+	return arena_printf(a, "dir:%s",
+			    ref[0] == '/' ? ref : path_clean(a, path_join(a, w->project, ref)));
+}
+
+int history_put_tag(struct arena *a, const struct workplace *w, const char *name,
+		    const struct chain *chain, struct err *err)
+{
+	const struct tag tag = {
+		.name = name,
+		.base = history_base(a, w),
+		.project = w->project,
+		.created = (int64_t)time(NULL),
+		.chain = *chain,
+	};
+	_cleanup_fd_ int lock = -1;
+
+	/* Between the look at the chain and the tag, no gc. */
+	if (layer_lock(&w->store, false, &lock, err) < 0)
+		return -1;
+	return tag_put(&w->store, &tag, err);
 }
 
 struct settle {
@@ -80,13 +124,13 @@ static int settle_held(struct arena *a, struct workplace *w, struct err *err)
 	struct settle s = {.store = &w->store, .env = &w->env};
 	const struct plan *plan;
 
-	if (read_anew(a, w, err) < 0)
+	if (history_read_anew(a, w, err) < 0)
 		return -1;
 	if (env_is_settled(&w->env))
 		return 0;
 	if (history_plan(a, w, &plan, err) < 0 || userns_call(plan, settle_inside, &s, err) < 0)
 		return -1;
-	return read_anew(a, w, err);
+	return history_read_anew(a, w, err);
 }
 
 int history_settle(struct arena *a, struct workplace *w, struct err *err)

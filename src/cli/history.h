@@ -37,6 +37,19 @@ int history_hold(struct arena *a, struct workplace *w, const char *why, struct c
 /* End what a crash left half-done, if nobody uses the environment; w->env is read anew. */
 int history_settle(struct arena *a, struct workplace *w, struct err *err);
 
+/* Read w->env again: it may have changed until it was held. */
+int history_read_anew(struct arena *a, struct workplace *w, struct err *err);
+
+/* A commit that a crash left half-done counts: add it to the chain, as its end will. */
+void history_add_pending(struct arena *a, struct env *e);
+
+/* What the layers lie on, for a tag: "host", "dir:/path". */
+const char *history_base(struct arena *a, const struct workplace *w);
+
+/* Name a chain of the environment, which is held. */
+int history_put_tag(struct arena *a, const struct workplace *w, const char *name,
+		    const struct chain *chain, struct err *err);
+
 /* The paths of the layers' trees, topmost first, ended by NULL. */
 const char *const *history_trees(struct arena *a, const struct store *s, const struct env *e);
 

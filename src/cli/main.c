@@ -27,11 +27,26 @@ static const struct {
 	const char *group; /* a heading before this row in the list of commands */
 	const struct command *(*row)(void);
 } commands[] = {
-	{"everyday", cmd_init}, {NULL, cmd_enter},
-	{NULL, cmd_run},        {NULL, cmd_status},
-	{NULL, cmd_stop},       {NULL, cmd_list},
-	{NULL, cmd_rm},         {"trust and diagnosis", cmd_allow},
-	{NULL, cmd_profile},    {NULL, cmd_doctor},
+	/* A row a line. clang-format would put several into one. */
+	/* clang-format off */
+	{"everyday", cmd_init},
+	{NULL, cmd_enter},
+	{NULL, cmd_run},
+	{NULL, cmd_status},
+	{NULL, cmd_stop},
+	{NULL, cmd_list},
+	{NULL, cmd_rm},
+	{"history", cmd_diff},
+	{NULL, cmd_commit},
+	{NULL, cmd_log},
+	{NULL, cmd_reset},
+	{NULL, cmd_fork},
+	{NULL, cmd_tag},
+	{"sharing", cmd_save},
+	{"trust and diagnosis", cmd_allow},
+	{NULL, cmd_profile},
+	{NULL, cmd_doctor},
+	/* clang-format on */
 };
 
 #define N_COMMANDS (sizeof(commands) / sizeof(commands[0]))

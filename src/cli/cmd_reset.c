@@ -1,0 +1,123 @@
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/err.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "cli/command.h"
+#include "cli/history.h"
+#include "plan/plan.h"
+#include "run/view.h"
+#include "store/env_chain.h"
+#include "store/layer.h"
+#include "store/layer_tree.h"
+
+struct values {
+	struct where where;
+};
+
+static const struct opt opts[] = {
+	OPT_ENV(struct values),
+	OPT_DIRECTORY(struct values),
+	{0},
+};
+
+struct job {
+	const struct store *store;
+	struct env *env;
+	struct chain chain;
+};
+
+static int reset_inside(void *arg, struct err *err)
+{
+	_cleanup_arena_ struct arena *a = arena_new();
+	struct job *job = arg;
+
+	return env_set_chain(a, job->store, job->env, &job->chain, err);
+}
+
+/*
+ * Each layer of the new chain has to have a tree for the map of this environment: one that came by a
+ * tag may have been made with another.
+ */
+static int have_trees(struct arena *a, const struct workplace *w, const struct plan *plan,
+		      struct chain *chain, struct err *err)
+{
+	struct commit *v = arena_alloc(a, (chain->n + 1) * sizeof(*v));
+
+	for (size_t i = 0; i < chain->n; i++) {
+		struct layer_tree t = {
+			.store = &w->store,
+			.digest = chain->v[i].digest,
+			.map = env_map_name(&w->env),
+			.owners = plan->rung == RUNG_SUBIDS,
+		};
+		bool there;
+
+		v[i] = chain->v[i];
+		if (layer_tree_find(a, &t, &v[i].tree, &there, err) < 0)
+			return -1;
+		if (!there && userns_call(plan, layer_tree_make, &t, err) < 0)
+			return -1;
+	}
+	chain->v = v;
+	return 0;
+}
+
+static void tell(const struct workplace *w, const struct chain *chain)
+{
+	const struct commit *top = chain->n > 0 ? &chain->v[chain->n - 1] : NULL;
+
+	if (top)
+		log_info("'%s' is at %.*s%s%s%s", w->env_name, HISTORY_SHORT, top->digest,
+			 top->message[0] ? " (" : "", top->message, top->message[0] ? ")" : "");
+	else
+		log_info("'%s' is at its base", w->env_name);
+}
+
+static int reset(const struct cli *cli, const void *values, struct err *err)
+{
+	const struct values *v = values;
+	_cleanup_workplace_ struct workplace w = WORKPLACE_EMPTY;
+	__attribute__((cleanup(client_hold_done))) struct client_hold held = CLIENT_HOLD_NONE;
+	struct job job = {.store = &w.store, .env = &w.env};
+	const char *word = cli->args.v[0];
+	_cleanup_fd_ int lock = -1;
+	const struct plan *plan;
+
+	if (history_open(cli->a, &v->where, &w, err) < 0 ||
+	    history_hold(cli->a, &w, "reset", &held, err) < 0)
+		return -1;
+	job.chain = w.env.chain;
+	if (word && history_chain(cli->a, &w, word, &job.chain, err) < 0)
+		return -1;
+	/* Until env.json names them, gc may take away layers that only a tag had. */
+	if (layer_lock(&w.store, false, &lock, err) < 0 ||
+	    history_plan(cli->a, &w, &plan, err) < 0 ||
+	    have_trees(cli->a, &w, plan, &job.chain, err) < 0 ||
+	    userns_call(plan, reset_inside, &job, err) < 0)
+		return -1;
+	tell(&w, &job.chain);
+	return 0;
+}
+
+const struct command *cmd_reset(void)
+{
+	static const struct command row = {
+		.table =
+			{.name = "reset",
+			 .args = "[LAYER]",
+			 .summary = "undo what was not committed, or go back to a layer",
+			 .details =
+				 "Take away all changes of the environment's root since its last layer.  With LAYER,\n"
+				 "go to that state: at least four digits of its digest, a tag, or `base` for\n"
+				 "none at all.  Home and project are not touched.",
+			 .opts = opts,
+			 .max_args = 1},
+		.values_size = sizeof(struct values),
+		.run = reset,
+	};
+
+	return &row;
+}
