@@ -455,6 +455,11 @@ int env_retire(struct arena *a, const struct store *s, const struct env *e, cons
 		err_errno(err, errno, "cannot remove the environment '%s'", e->dir);
 		return store_hint(err);
 	}
+	/* What is said to be gone does not come back after a power cut. */
+	if (fsync(envs_fd) < 0 || fsync(tmp_fd) < 0) {
+		err_errno(err, errno, "cannot write the end of '%s' to the disk", e->dir);
+		return store_hint(err);
+	}
 	*ret_tmp = arena_printf(a, "%s/tmp/%s", s->dir, tmp);
 	return 0;
 }
