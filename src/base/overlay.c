@@ -22,10 +22,12 @@ const char *overlay_options(struct arena *a, const struct overlay *o)
 		buf_adds(&b, lower == o->lower ? "lowerdir=" : ":");
 		add_name(&b, *lower);
 	}
-	buf_adds(&b, ",upperdir=");
-	add_name(&b, o->upper);
-	buf_adds(&b, ",workdir=");
-	add_name(&b, o->work);
+	if (o->upper) {
+		buf_adds(&b, ",upperdir=");
+		add_name(&b, o->upper);
+		buf_adds(&b, ",workdir=");
+		add_name(&b, o->work);
+	}
 	if (o->more[0])
 		buf_printf(&b, ",%s", o->more);
 	return arena_strdup(a, b.p);

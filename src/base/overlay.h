@@ -10,7 +10,7 @@ struct arena;
 /* The folders by name; the topmost lower one comes first. */
 struct overlay {
 	const char *const *lower; /* ends with NULL */
-	const char *upper;
+	const char *upper;        /* NULL: read-only, and no `work` */
 	const char *work;
 	const char *more; /* further options as they are, or "" */
 };

@@ -213,8 +213,9 @@ static void check_program(struct doctor *d, struct check *c, const char *path, u
 
 static void check_fuse_overlayfs(struct doctor *d, struct check *c)
 {
-	*c = (struct check){"fuse-overlayfs", "the host's root as the base"};
+	*c = (struct check){"fuse-overlayfs", "the root, where overlayfs is not to be had"};
 	check_program(d, c, d->facts.fuse_overlayfs, 1, 10);
+	c->needed = !d->facts.overlay_userxattr;
 }
 
 static void check_slirp4netns(struct doctor *d, struct check *c)
@@ -226,7 +227,7 @@ static void check_slirp4netns(struct doctor *d, struct check *c)
 static void check_overlay(struct doctor *d, struct check *c)
 {
 	*c = (struct check){"overlayfs",
-			    "speed on a base that is not the host (else: fuse-overlayfs)"};
+			    "the root, at the kernel's own speed (else: fuse-overlayfs)"};
 	c->ok = d->facts.overlay_userxattr;
 	c->found = c->ok ? "mounts in a user namespace" : "does not mount in a user namespace";
 	if (!c->ok)

@@ -45,10 +45,6 @@ int host_probe_at(struct arena *a, const struct host_source *src, int cache_dir_
 		host_base_entries(a, src->root, &facts);
 		host_accounts(a, src->root, &facts);
 	}
-	if (with_base && !has.has_base) {
-		host_base_special(a, src->root, &facts);
-		has.has_base = found = true;
-	}
 	if (cache_dir_fd >= 0 && found)
 		host_cache_save(a, cache_dir_fd, src->root, &facts, &has);
 	*ret = facts;
@@ -66,6 +62,9 @@ int host_probe(struct arena *a, int cache_dir_fd, bool with_base, struct host_fa
 		return err_errno(err, errno, "cannot open '/'");
 	if (host_probe_at(a, &src, cache_dir_fd, with_base, ret, err) < 0)
 		return -1;
+	/* For tests: as on a kernel without it. */
+	if (getenv("SBX_TEST_NO_OVERLAYFS"))
+		ret->overlay_userxattr = false;
 	real = realpath(ret->home, NULL);
 	ret->real_home = real ? arena_strdup(a, real) : NULL;
 	return 0;

@@ -2,9 +2,8 @@
  * host — facts about this machine and this user, for the plan.
  *
  * Cheap facts (programs, device nodes, subordinate ids) are looked up every
- * time; dear ones (does a user namespace work, does overlayfs mount in it,
- * which paths of the host cannot be read) are probed once and cached by boot
- * id in the store, and again when the package list changes.
+ * time; dear ones (does a user namespace work, does overlayfs mount in it) are
+ * probed once and cached by boot id in the store.
  */
 #ifndef SBX_PLAN_HOST_H
 #define SBX_PLAN_HOST_H
@@ -28,16 +27,10 @@ struct host_entry {
 	const char *target; /* symlink target, or NULL for a folder */
 };
 
-/*
- * A path under /usr /etc /opt /var that an overlay cannot show as it is: one that this user cannot
- * read, or one of a system user's (readable then), whose id is not mapped and would be lost.
- */
-struct host_special {
-	const char *path;
-	bool is_dir;
-	uint32_t mode; /* permission bits */
-	bool readable;
-	uint32_t uid, gid;
+/* A file that is closed to this user, and what stands for it. */
+struct host_closed {
+	const char *text; /* NULL: there is none */
+	uint32_t mode, gid;
 };
 
 struct host_facts {
@@ -65,10 +58,7 @@ struct host_facts {
 	/* the host's root as a base */
 	struct host_entry *entries;
 	size_t n_entries;
-	const char *shadow,
-		*gshadow; /* stand-ins for the closed files: every account, none with a password */
-	struct host_special *special;
-	size_t n_special;
+	struct host_closed shadow, gshadow; /* every account, none with a password */
 };
 
 /*

@@ -36,7 +36,6 @@ const char *host_text(struct arena *a, int root, const char *path, size_t limit)
 void host_base_entries(struct arena *a, int root, struct host_facts *ret);
 /* shadow and gshadow. */
 void host_accounts(struct arena *a, int root, struct host_facts *ret);
-void host_base_special(struct arena *a, int root, struct host_facts *ret);
 
 /* host_ns.c: tried in a child process. */
 void host_userns(struct arena *a, int root, struct host_facts *ret);
@@ -48,7 +47,6 @@ const char *host_userns_cause(struct arena *a, int root, int status);
 /* host_cache.c: host.json.  Each says whether it was there and still true. */
 struct host_cache {
 	bool has_ns;
-	bool has_base;
 };
 void host_cache_load(struct arena *a, int dir_fd, int root, struct host_facts *ret,
 		     struct host_cache *ret_has);

@@ -3,6 +3,7 @@
 #include <pwd.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -14,6 +15,9 @@
 
 /* Far more than a site with a range for each of 10,000 users has. */
 #define SUBID_LIMIT (1U << 20)
+
+/* Beyond what a root filesystem can hold is "nobody". */
+#define ID_LAST 65533u
 
 static FILE *open_stream(int root, const char *path)
 {
@@ -130,6 +134,21 @@ void host_subids(struct arena *a, int root, struct host_facts *ret)
 	ret->subgid = read_range(a, root, "etc/subgid", ret);
 }
 
+/* With the mode and the group of the file that it stands for. */
+static void take_closed(struct arena *a, int root, const char *path, const struct buf *text,
+			struct host_closed *ret)
+{
+	struct stat st;
+
+	if (fstatat(root, path, &st, AT_SYMLINK_NOFOLLOW) < 0 || (st.st_mode & S_IROTH))
+		return;
+	*ret = (struct host_closed){
+		.text = text->p ? arena_strndup(a, text->p, text->len) : "",
+		.mode = st.st_mode & 0777,
+		.gid = st.st_gid <= ID_LAST ? st.st_gid : 0,
+	};
+}
+
 /*
  * su(1) and its kin refuse a user who is in passwd(5) and not in shadow(5), and the host's is closed.
  * "*": no password fits.
@@ -149,6 +168,6 @@ void host_accounts(struct arena *a, int root, struct host_facts *ret)
 	while (groups && (gr = fgetgrent(groups)) != NULL)
 		if (gr->gr_name[0] != '+' && gr->gr_name[0] != '-')
 			buf_printf(&gshadow, "%s:*::\n", gr->gr_name);
-	ret->shadow = shadow.p ? arena_strndup(a, shadow.p, shadow.len) : "";
-	ret->gshadow = gshadow.p ? arena_strndup(a, gshadow.p, gshadow.len) : "";
+	take_closed(a, root, "etc/shadow", &shadow, &ret->shadow);
+	take_closed(a, root, "etc/gshadow", &gshadow, &ret->gshadow);
 }

@@ -46,15 +46,12 @@ enum root_driver {
 	ROOT_KERNEL, /* overlayfs with userxattr */
 };
 
-/* An entry of the stand-in layer: a tmpfs that is the topmost lower of the root.
- * It gives what the base lacks (mount points, sudo, resolv.conf) and covers what the user
- * cannot read, without a byte in the upper. */
+/* An entry of the stand-ins, which lie right over the base: what it lacks (mount points, sudo,
+ * resolv.conf), without a byte in the upper. */
 enum standin_kind {
-	STANDIN_DIR,    /* merged with what lies below */
-	STANDIN_OPAQUE, /* a folder that hides what lies below */
+	STANDIN_DIR, /* merged with what lies below */
 	STANDIN_FILE,
 	STANDIN_LINK,
-	STANDIN_COPY, /* the base's own small file, for its owner's sake */
 };
 
 struct standin {
@@ -127,8 +124,7 @@ struct plan {
 	const char *upper; /* the name of the upper folder in the environment's */
 	enum root_driver driver;
 	const char *fuse_overlayfs;
-	const char *fuse_options; /* "uidmapping=…,gidmapping=…", "squash_to_root" or "" */
-	uint32_t root_owner;      /* the id in U by which the base's root user owns files on disk */
+	const char *fuse_options; /* "squash_to_root" or "" */
 	const struct host_entry *entries;
 	size_t n_entries;
 	const struct hidden_path *hidden;
@@ -164,9 +160,10 @@ struct plan_env {
 	int kept_rung;
 	int kept_as;               /* 1 + enum user_as; 0: not known */
 	const char *const *layers; /* absolute paths of layers' trees, topmost first; NULL: none */
-	const char *upper;     /* the upper folder, a name in the environment's; NULL: "upper" */
-	bool sudo_helper;      /* the static helper is there to be bound */
-	const char *sudo_path; /* its absolute path on the host */
+	const char *upper;         /* the upper folder, a name in the environment's; NULL: not
+				* made yet, "upper.1" */
+	bool sudo_helper;          /* the static helper is there to be bound */
+	const char *sudo_path;     /* its absolute path on the host */
 };
 
 int plan_make(struct arena *a, const struct profile *p, const struct host_facts *facts,

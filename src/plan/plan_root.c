@@ -6,44 +6,43 @@
 #include "plan/host.h"
 #include "plan/plan_parts.h"
 
-/*
- * Host files belong to ids that U does not map; the kernel shows them as 65534.  With this
- * mapping fuse-overlayfs shows those as root's and every other owner as it is.  It speaks of
- * ids as U sees them, so it is the same for every user.
- */
-#define HOST_IDS "65534:0:1:1:1:65533"
-#define HOST_OWNER 65534u
-
-static int need_fuse(struct making *m, struct err *err)
+static int need_device(const struct making *m, struct err *err)
 {
+	if (m->facts->dev_fuse)
+		return 0;
+	(void)err_set(err, "cannot mount the root: '/dev/fuse' cannot be opened");
+	return err_hint(err, "sudo modprobe fuse && sudo chmod 0666 /dev/fuse; "
+			     "`sbx doctor` checks it");
+}
+
+/* The kernel's overlay where it works in a user namespace; both write the same to disk. */
+static int choose_driver(struct making *m, struct err *err)
+{
+	struct plan *plan = m->plan;
+
+	plan->driver = ROOT_KERNEL;
+	plan->fuse_options = "";
+	if (m->facts->overlay_userxattr)
+		return 0;
 	if (!m->facts->fuse_overlayfs) {
 		(void)err_set(err, "cannot mount the root: fuse-overlayfs is not installed");
 		return err_hint(err, "sudo apt install fuse-overlayfs");
 	}
-	if (!m->facts->dev_fuse) {
-		(void)err_set(err, "cannot mount the root: '/dev/fuse' cannot be opened");
-		return err_hint(err, "sudo modprobe fuse && sudo chmod 0666 /dev/fuse; "
-				     "`sbx doctor` checks it");
-	}
-	m->plan->driver = ROOT_FUSE;
-	m->plan->fuse_overlayfs = m->facts->fuse_overlayfs;
-	return 0;
+	plan->driver = ROOT_FUSE;
+	plan->fuse_overlayfs = m->facts->fuse_overlayfs;
+	if (plan->rung == RUNG_SINGLE)
+		plan->fuse_options = "squash_to_root";
+	return need_device(m, err);
 }
 
 static int host_root(struct making *m, struct err *err)
 {
 	struct plan *plan = m->plan;
 
-	if (need_fuse(m, err) < 0)
+	if (need_device(m, err) < 0)
 		return -1;
 	plan->entries = m->facts->entries;
 	plan->n_entries = m->facts->n_entries;
-	if (plan->rung == RUNG_SUBIDS) {
-		plan->fuse_options = "uidmapping=" HOST_IDS ",gidmapping=" HOST_IDS;
-		plan->root_owner = HOST_OWNER;
-	} else {
-		plan->fuse_options = "squash_to_root";
-	}
 	return 0;
 }
 
@@ -69,21 +68,11 @@ static int check_base_dir(const struct making *m, const char *dir, struct err *e
 
 static int dir_root(struct making *m, struct err *err)
 {
-	struct plan *plan = m->plan;
 	const char *dir = plan_host_path(m, m->p->base.ref ? m->p->base.ref : "");
 
 	if (check_base_dir(m, dir, err) < 0)
 		return -1;
-	plan->base_dir = dir;
-	plan->fuse_options = "";
-	if (m->facts->overlay_userxattr) {
-		plan->driver = ROOT_KERNEL;
-		return 0;
-	}
-	if (need_fuse(m, err) < 0)
-		return -1;
-	if (plan->rung == RUNG_SINGLE)
-		plan->fuse_options = "squash_to_root";
+	m->plan->base_dir = dir;
 	return 0;
 }
 
@@ -105,9 +94,11 @@ static void add_layers(struct making *m)
 
 int plan_root(struct making *m, struct err *err)
 {
-	m->plan->upper = m->env->upper ? arena_strdup(m->a, m->env->upper) : "upper";
+	m->plan->upper = m->env->upper ? arena_strdup(m->a, m->env->upper) : "upper.1";
 	add_layers(m);
 	m->plan->base = m->p->base.kind;
+	if (choose_driver(m, err) < 0)
+		return -1;
 	if (m->p->base.kind == BASE_DIR)
 		return dir_root(m, err);
 	return host_root(m, err);

@@ -104,60 +104,58 @@ static void add_target(struct candidates *list, const struct plan *plan, size_t 
 	add_with_parents(list, RANK_TARGET, &s);
 }
 
-/* The home and the store are hidden even where they lie in a folder of the system. */
-static void add_hidden(struct candidates *list, const struct plan *plan, const char *path)
+static void hide(struct making *m, const char *path, uint32_t mode)
 {
-	const struct standin s = {.kind = STANDIN_OPAQUE, .path = path, .mode = 0755};
+	struct plan *plan = m->plan;
+	struct hidden_path *v = arena_alloc(m->a, (plan->n_hidden + 1) * sizeof(*v));
 
 	for (size_t i = 0; i < plan->n_entries; i++) {
-		const char *entry = path_join(list->a, "/", plan->entries[i].name);
+		const char *entry = path_join(m->a, "/", plan->entries[i].name);
 
-		if (!plan->entries[i].target && path_is_under(path, entry) && !str_eq(path, entry))
-			add_with_parents(list, RANK_BASE, &s);
+		if (plan->entries[i].target || !path_is_under(path, entry) || str_eq(path, entry))
+			continue;
+		if (plan->n_hidden > 0)
+			memcpy(v, plan->hidden, plan->n_hidden * sizeof(*v));
+		v[plan->n_hidden] = (struct hidden_path){path, mode};
+		plan->hidden = v;
+		plan->n_hidden++;
+		return;
 	}
 }
 
-static enum standin_kind kind_of(const struct host_special *h)
+/* What of the host's is the user's, or anybody's, and no part of a system. */
+static void hide_all(struct making *m)
 {
-	if (h->is_dir)
-		return h->readable ? STANDIN_DIR : STANDIN_OPAQUE;
-	return h->readable ? STANDIN_COPY : STANDIN_FILE;
+	/* The home and the store are hidden even where they lie in a folder of the system. */
+	hide(m, m->facts->home, 0755);
+	if (!str_eq(plan_real_home(m), m->facts->home))
+		hide(m, plan_real_home(m), 0755);
+	hide(m, m->env->store_dir, 0755);
+	hide(m, "/var/tmp", 01777);
+	/* Letters to the user and to others; one is as a rule a link to the other. */
+	hide(m, "/var/mail", 0);
+	hide(m, "/var/spool/mail", 0);
 }
 
 /* What a closed file of the host's reads as. */
-static const char *data_of(const struct making *m, const struct host_special *h)
+static void add_closed(struct candidates *list, const struct making *m, const char *path,
+		       const struct host_closed *h)
 {
-	const char *text = NULL;
+	const struct standin s = {.kind = STANDIN_FILE,
+				  .path = path,
+				  .data = h->text,
+				  .mode = h->mode,
+				  .gid = m->plan->rung == RUNG_SUBIDS ? h->gid : 0};
 
-	if (str_eq(h->path, "/etc/shadow"))
-		text = m->facts->shadow;
-	else if (str_eq(h->path, "/etc/gshadow"))
-		text = m->facts->gshadow;
-	return text ? text : "";
+	if (h->text)
+		add_with_parents(list, RANK_BASE, &s);
 }
 
 static void add_host_base(struct candidates *list, const struct making *m)
 {
-	const bool many = m->plan->rung == RUNG_SUBIDS;
-
-	for (size_t i = 0; i < m->facts->n_special; i++) {
-		const struct host_special *h = &m->facts->special[i];
-		const struct standin s = {.kind = kind_of(h),
-					  .path = h->path,
-					  .data = kind_of(h) == STANDIN_FILE ? data_of(m, h) : NULL,
-					  .mode = h->mode,
-					  .uid = many ? h->uid : 0,
-					  .gid = many ? h->gid : 0};
-
-		/* With one id everything has the same owner. */
-		if (many || !h->readable)
-			add_with_parents(list, RANK_BASE, &s);
-	}
-	add_hidden(list, m->plan, m->facts->home);
-	add_hidden(list, m->plan, plan_real_home(m));
-	add_hidden(list, m->plan, m->env->store_dir);
-	add_own(list, STANDIN_OPAQUE, "/home", 0755, NULL);
-	add_own(list, STANDIN_OPAQUE, "/var/tmp", 01777, NULL);
+	add_closed(list, m, "/etc/shadow", &m->facts->shadow);
+	add_closed(list, m, "/etc/gshadow", &m->facts->gshadow);
+	add_own(list, STANDIN_DIR, "/home", 0755, NULL);
 }
 
 static bool is_keyword(const char *line, const char *word)
@@ -243,8 +241,10 @@ void plan_standins(struct making *m)
 	add_own(&list, STANDIN_DIR, "/run", 0755, NULL);
 	add_own(&list, STANDIN_DIR, "/sys", 0755, NULL);
 	add_own(&list, STANDIN_DIR, "/tmp", 01777, NULL);
-	if (plan->base == BASE_HOST)
+	if (plan->base == BASE_HOST) {
+		hide_all(m);
 		add_host_base(&list, m);
+	}
 	add_etc(&list, m);
 	for (size_t i = 0; i < plan->n_mounts; i++)
 		if (plan->mounts[i].kind == MOUNT_BIND)

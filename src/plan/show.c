@@ -71,7 +71,6 @@ static void show_root(const struct plan *plan, struct buf *b)
 		item(b, "program", plan->fuse_overlayfs);
 		item(b, "options", plan->fuse_options);
 	}
-	buf_printf(b, "  owner %u\n", (unsigned int)plan->root_owner);
 	for (const char *const *layer = plan->layers; *layer; layer++)
 		item(b, "layer", *layer);
 	item(b, "upper", plan->upper);
@@ -84,6 +83,13 @@ static void show_root(const struct plan *plan, struct buf *b)
 		}
 		buf_adds(b, "\n");
 	}
+	for (size_t i = 0; i < plan->n_hidden; i++) {
+		buf_adds(b, "  hides");
+		word(b, plan->hidden[i].path);
+		if (plan->hidden[i].mode)
+			buf_printf(b, " %04o", (unsigned)plan->hidden[i].mode);
+		buf_adds(b, "\n");
+	}
 }
 
 static const char *standin_name(enum standin_kind kind)
@@ -91,14 +97,10 @@ static const char *standin_name(enum standin_kind kind)
 	switch (kind) {
 	case STANDIN_DIR:
 		return "dir";
-	case STANDIN_OPAQUE:
-		return "opaque";
 	case STANDIN_FILE:
 		return "file";
 	case STANDIN_LINK:
 		return "link";
-	case STANDIN_COPY:
-		return "copy";
 	}
 	return "?";
 }

@@ -12,6 +12,7 @@
 #include "base/cleanup.h"
 #include "base/err.h"
 #include "base/proc.h"
+#include "run/hostfs.h"
 #include "run/sandbox.h"
 #include "run/supervisor.h"
 #include "run/title.h"
@@ -64,9 +65,39 @@ static int start_supervisor(const struct sandbox *sb, pid_t *ret_pid, struct err
 	return 0;
 }
 
-/* Until there is no child any more: the supervisor, and what it left to us when it was killed,
- * which dies by itself then (PR_SET_PDEATHSIG). */
-static void wait_for_all(int signals, pid_t supervisor)
+struct parts {
+	pid_t supervisor;
+	struct hostfs host;
+};
+
+static int start(struct sandbox *sb, struct parts *ret, struct err *err)
+{
+	/* First, since it then starts while the namespace is mapped. */
+	if (sb->plan->base == BASE_HOST && hostfs_start(sb->plan, sb->lock_fd, &ret->host, err) < 0)
+		return -1;
+	sb->hostfs_fd = ret->host.sock;
+	return start_supervisor(sb, &ret->supervisor, err);
+}
+
+static void forget(struct parts *parts, pid_t pid)
+{
+	if (pid == parts->supervisor) {
+		parts->supervisor = 0;
+		if (parts->host.pid > 0)
+			(void)kill(parts->host.pid, SIGKILL);
+	} else if (pid == parts->host.pid) {
+		parts->host.pid = 0;
+		if (parts->supervisor > 0)
+			(void)kill(parts->supervisor, SIGTERM);
+	}
+}
+
+/*
+ * Until there is no child any more: the supervisor, and what it left to us when it was killed,
+ * which dies by itself then (PR_SET_PDEATHSIG).  Without the supervisor nobody needs the host's root,
+ * and without that the sandbox is of no use.
+ */
+static void wait_for_all(int signals, struct parts *parts)
 {
 	struct pollfd fd = {.fd = signals, .events = POLLIN};
 
@@ -76,14 +107,13 @@ static void wait_for_all(int signals, pid_t supervisor)
 		int status;
 
 		while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
-			if (pid == supervisor)
-				supervisor = 0;
+			forget(parts, pid);
 		if (pid < 0 && errno == ECHILD)
 			return;
 		(void)poll(&fd, 1, -1);
 		while (read(signals, &info, sizeof(info)) == (ssize_t)sizeof(info))
-			if (info.ssi_signo == SIGTERM && supervisor > 0)
-				(void)kill(supervisor, SIGTERM);
+			if (info.ssi_signo == SIGTERM && parts->supervisor > 0)
+				(void)kill(parts->supervisor, SIGTERM);
 	}
 }
 
@@ -91,7 +121,7 @@ _Noreturn void guard_main(struct sandbox *sb)
 {
 	struct err err = {0};
 	sigset_t wanted;
-	pid_t supervisor = 0;
+	struct parts parts = {.host = HOSTFS_NONE};
 	int signals;
 
 	sb->guard_pid = getpid();
@@ -105,13 +135,16 @@ _Noreturn void guard_main(struct sandbox *sb)
 	}
 	title_set("sbx-guard", "sbx-guard");
 	signals = signalfd(-1, &wanted, SFD_CLOEXEC | SFD_NONBLOCK);
-	if (start_supervisor(sb, &supervisor, &err) < 0)
+	if (start(sb, &parts, &err) < 0) {
 		err_send(&err, sb->report_fd);
+		hostfs_done(&parts.host);
+	}
+	cleanup_fd(&parts.host.sock);
 	(void)close(sb->report_fd);
 	(void)close(sb->listen_fd);
 	(void)close(sb->first_fd);
 	(void)!chdir("/");
-	wait_for_all(signals, supervisor);
+	wait_for_all(signals, &parts);
 	(void)unlinkat(sb->run_fd, SANDBOX_SOCKET, 0);
 	_exit(0);
 }

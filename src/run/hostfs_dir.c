@@ -108,7 +108,7 @@ int hostfs_list(struct hostfs_tree *t, node_id id, uint64_t offset, struct hostf
 		char bytes[32768];
 	} block;
 	ssize_t n;
-	int fd;
+	int fd; /* borrowed */
 
 	if (t->v[id].key.type != S_IFDIR)
 		return ENOTDIR;

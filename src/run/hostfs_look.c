@@ -203,7 +203,7 @@ int hostfs_lookup(struct hostfs_tree *t, node_id parent, const char *name,
 	if (e)
 		return e;
 	key = key_of(&st);
-	if (is_hidden(t, parent, name, &mode)) {
+	if (S_ISDIR(st.stx_mode) && is_hidden(t, parent, name, &mode)) {
 		key.kind = NODE_EMPTY;
 	} else if (is_foreign(t, parent, &st)) {
 		key.kind = NODE_EMPTY;

@@ -11,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/cleanup.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "run/hostfs_internal.h"
@@ -257,7 +258,7 @@ static int open_node(struct hostfs_tree *t, node_id id, int dir)
 	/* An entry of the root may be a link on the host; its folder is shown. */
 	const int follow = n->parent == NODE_ROOT ? 0 : O_NOFOLLOW;
 	const int how = n->key.type == S_IFDIR ? O_DIRECTORY : O_NONBLOCK | O_NOCTTY;
-	int fd = openat(dir, n->name, O_RDONLY | O_CLOEXEC | how | follow);
+	_cleanup_fd_ int fd = openat(dir, n->name, O_RDONLY | O_CLOEXEC | how | follow);
 	struct statx st;
 
 	if (fd < 0) {
@@ -266,8 +267,7 @@ static int open_node(struct hostfs_tree *t, node_id id, int dir)
 		return -1;
 	}
 	if (statx(fd, "", AT_EMPTY_PATH, HOSTFS_STATX, &st) == 0 && hostfs_is_file(n, &st))
-		return fd;
-	(void)close(fd);
+		return TAKE_FD(fd);
 	errno = ESTALE;
 	return -1;
 }

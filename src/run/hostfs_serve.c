@@ -3,7 +3,8 @@
  *
  * OPEN and OPENDIR are answered with ENOSYS, and so are asked only once: opening a file or a folder
  * then costs no question, and what the kernel has read of it stays cached.  The same goes for extended
- * attributes: the host's are not shown, and file capabilities would be void anyway.
+ * attributes: the host's are not shown, and file capabilities would be void anyway.  Only
+ * fuse-overlayfs takes a filesystem without attributes for a broken one.
  */
 #include <errno.h>
 #include <string.h>
@@ -45,7 +46,7 @@ static int answer(struct question *q, const void *p, size_t n)
 	return 0;
 }
 
-static int do_init(struct question *q)
+static int do_init(const struct hostfs_tree *t, struct question *q)
 {
 	const struct fuse_init_in *in = (const void *)q->body;
 	struct fuse_init_out out = {
@@ -61,6 +62,9 @@ static int do_init(struct question *q)
 
 	if (q->n < 2 * sizeof(uint32_t) || in->major != FUSE_KERNEL_VERSION)
 		return EPROTO;
+	/* Else the kernel itself answers for the attributes of ACLs that there is no such thing. */
+	if (t->plan->driver == ROOT_FUSE)
+		out.flags |= in->flags & FUSE_POSIX_ACL;
 	out.minor = in->minor < FUSE_KERNEL_MINOR_VERSION ? in->minor : FUSE_KERNEL_MINOR_VERSION;
 	return answer(q, &out, sizeof(out));
 }
@@ -116,7 +120,7 @@ static int do_read(struct hostfs_tree *t, struct question *q)
 	const struct fuse_read_in *in = (const void *)q->body;
 	size_t size;
 	ssize_t n;
-	int fd;
+	int fd; /* borrowed */
 
 	if (q->n < sizeof(*in))
 		return EINVAL;
@@ -178,6 +182,21 @@ static void do_forget_many(struct hostfs_tree *t, const struct question *q)
 		hostfs_node_forget(t, (node_id)(one[i].nodeid - 1), one[i].nlookup);
 }
 
+static int do_xattr(const struct hostfs_tree *t, struct question *q)
+{
+	const struct fuse_getxattr_in *in = (const void *)q->body;
+	const struct fuse_getxattr_out none = {0};
+
+	if (t->plan->driver == ROOT_KERNEL)
+		return ENOSYS;
+	if (q->head->opcode == FUSE_GETXATTR)
+		return ENODATA;
+	/* An empty list, or its length. */
+	if (q->n < sizeof(*in))
+		return EINVAL;
+	return in->size ? 0 : answer(q, &none, sizeof(none));
+}
+
 /* What has no answer.  True: it was one of these. */
 static bool told(struct hostfs_tree *t, const struct question *q)
 {
@@ -202,7 +221,7 @@ static bool told(struct hostfs_tree *t, const struct question *q)
 static int asked(struct hostfs_tree *t, struct question *q)
 {
 	if (q->head->opcode == FUSE_INIT)
-		return do_init(q);
+		return do_init(t, q);
 	if (!hostfs_node_is(t, q->id))
 		return ESTALE;
 	switch (q->head->opcode) {
@@ -220,6 +239,9 @@ static int asked(struct hostfs_tree *t, struct question *q)
 		return do_readdir(t, q, true);
 	case FUSE_STATFS:
 		return do_statfs(t, q);
+	case FUSE_GETXATTR:
+	case FUSE_LISTXATTR:
+		return do_xattr(t, q);
 	default:
 		return ENOSYS;
 	}

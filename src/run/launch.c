@@ -90,6 +90,7 @@ int launch(const struct plan *plan, const struct env *env, const char *profile_d
 	report_write = pair[1];
 
 	struct sandbox sb = {
+		.hostfs_fd = -1,
 		.plan = plan,
 		.profile_digest = profile_digest,
 		.env_fd = env->fd,

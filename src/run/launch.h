@@ -3,7 +3,8 @@
  *
  *     client       forks the guard, twice over, so that it is nobody's child
  *     guard        in the host's namespaces: makes the supervisor in U, maps U
- *     supervisor   in U: builds the root, starts fuse-overlayfs, pid 1 and slirp4netns
+ *     hostfs       in the host's namespaces: serves the host's root, where that is the base
+ *     supervisor   in U: builds the root, starts pid 1, slirp4netns, and fuse-overlayfs where needed
  *     pid 1        in namespaces of U's: mounts the rest, changes to the new root, goes into V
  *
  * The lock of the environment is held by each of them; it is free when all are gone.  Any of

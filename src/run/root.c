@@ -15,8 +15,10 @@
 #include "base/overlay.h"
 #include "base/path.h"
 #include "plan/plan.h"
+#include "run/hostfs.h"
 #include "run/mnt.h"
 #include "run/service.h"
+#include "run/source.h"
 
 static int open_folder(const char *name, int *ret_fd, struct err *err)
 {
@@ -68,7 +70,7 @@ static int open_place(const struct plan *plan, int *ret_fd, struct err *err)
 static int make_ground(const struct plan *plan, struct err *err)
 {
 	static const struct mnt_tmpfs how = {.mode = 0755};
-	static const char *const names[] = {"env", "root", "empty"};
+	static const char *const names[] = {"env", "base", "root", "empty", ROOT_STANDIN};
 	_cleanup_fd_ int here = -1;
 	_cleanup_fd_ int place = -1;
 	_cleanup_fd_ int env = -1;
@@ -96,6 +98,44 @@ static int make_ground(const struct plan *plan, struct err *err)
 	return mnt_attach(env, target, err);
 }
 
+/* Put the detached mount `fd` over the folder `name` of the ground. */
+static int place(int fd, const char *name, struct err *err)
+{
+	_cleanup_fd_ int at = -1;
+
+	if (open_folder(name, &at, err) < 0)
+		return -1;
+	return mnt_attach(fd, at, err);
+}
+
+static int show_base(const struct plan *plan, const struct root_parts *parts, struct err *err)
+{
+	_cleanup_fd_ int host = -1;
+
+	if (plan->base_dir) {
+		if (place(parts->sources->base, "base", err) < 0)
+			return err_prefix(err, "cannot show the root folder '%s'", plan->base_dir);
+		return 0;
+	}
+	if (hostfs_mount(parts->hostfs, &host, err) < 0)
+		return -1;
+	return place(host, "base", err);
+}
+
+static int show_layers(const struct plan *plan, const struct root_parts *parts, struct err *err)
+{
+	for (size_t i = 0; plan->layers[i]; i++) {
+		char name[16];
+
+		(void)snprintf(name, sizeof(name), "%zu", i);
+		if (mkdirat(AT_FDCWD, name, 0755) < 0)
+			return err_errno(err, errno, "cannot make the folder '%s'", name);
+		if (place(parts->sources->layer[i], name, err) < 0)
+			return err_prefix(err, "cannot show the layer '%s'", plan->layers[i]);
+	}
+	return 0;
+}
+
 /* What shows as "/" and is written to first is the environment's upper folder: it was made by
  * the user, and is root's. */
 static int own_upper(const struct plan *plan, struct err *err)
@@ -106,54 +146,86 @@ static int own_upper(const struct plan *plan, struct err *err)
 
 	if (upper < 0 || fstat(upper, &st) < 0)
 		return err_errno(err, errno, "cannot look at '%s/%s'", plan->env_dir, plan->upper);
-	if (st.st_uid == plan->root_owner && st.st_gid == plan->root_owner)
+	if (st.st_uid == 0 && st.st_gid == 0)
 		return 0;
-	if (fchownat(upper, "", plan->root_owner, plan->root_owner, AT_EMPTY_PATH) < 0)
+	if (fchownat(upper, "", 0, 0, AT_EMPTY_PATH) < 0)
 		return err_errno(err, errno, "cannot give '%s/%s' to root", plan->env_dir,
 				 plan->upper);
 	return 0;
 }
 
-const char *root_options(struct arena *a, const struct plan *plan, const struct root_base *base,
-			 const char *more)
+/* The folders below the upper one, the topmost first. */
+static const char *const *lower_of(struct arena *a, const struct plan *plan, bool standins)
 {
-	const char *const lower[] = {base->standin, ROOT_BASE, NULL};
-	const struct overlay o = {.lower = lower,
-				  .upper = arena_printf(a, "env/%s", plan->upper),
-				  .work = "env/work",
-				  .more = more};
+	const char **lower;
+	size_t n = 0;
 
-	return overlay_options(a, &o);
+	while (plan->layers[n])
+		n++;
+	lower = arena_alloc(a, (n + 3) * sizeof(*lower));
+	for (size_t i = 0; i < n; i++)
+		lower[i] = arena_printf(a, "%zu", i);
+	if (standins)
+		lower[n++] = ROOT_STANDIN;
+	lower[n++] = "base";
+	lower[n] = NULL;
+	return lower;
 }
 
-static int mount_kernel(const struct plan *plan, const struct root_base *base, struct err *err)
+/* root/, by either driver: the options are the same. */
+static int mount_overlay(const struct plan *plan, const struct overlay *o, int lock_fd,
+			 struct service *ret_fuse, struct err *err)
 {
 	_cleanup_arena_ struct arena *a = arena_new();
 
-	if (mount("overlay", "root", "overlay", MS_NODEV | MS_NOSUID,
-		  root_options(a, plan, base, "userxattr")) < 0)
+	if (plan->driver == ROOT_FUSE)
+		return root_fuse(plan, overlay_options(a, o), lock_fd, ret_fuse, err);
+	if (mount("overlay", "root", "overlay", MS_NODEV | MS_NOSUID, overlay_options(a, o)) < 0)
 		return err_errno(err, errno, "cannot mount the root with overlayfs");
 	return 0;
 }
 
-int root_build(const struct plan *plan, int base_dir, int lock_fd, struct service *ret_fuse,
+/* No layer's marks of where its files came from are followed: in a layer they may be anybody's. */
+#define KERNEL_OPTIONS "userxattr,xino=off"
+
+int root_build(const struct plan *plan, const struct root_parts *parts, struct service *ret_fuse,
 	       struct err *err)
 {
-	struct root_base base = {.dir = base_dir};
+	_cleanup_arena_ struct arena *a = arena_new();
+	struct overlay o = {
+		.lower = lower_of(a, plan, true),
+		.upper = arena_printf(a, "env/%s", plan->upper),
+		.work = "env/work",
+		.more = plan->driver == ROOT_KERNEL ? KERNEL_OPTIONS : plan->fuse_options,
+	};
+	_cleanup_fd_ int base = -1;
 
 	if (make_ground(plan, err) < 0 || own_upper(plan, err) < 0 ||
-	    root_host(plan, &base, err) < 0 || root_standins(plan, &base, err) < 0)
+	    show_base(plan, parts, err) < 0 || show_layers(plan, parts, err) < 0 ||
+	    open_folder("base", &base, err) < 0 || root_standins(plan, base, err) < 0)
 		return -1;
-	if (plan->driver == ROOT_KERNEL)
-		return mount_kernel(plan, &base, err);
-	return root_fuse(plan, &base, lock_fd, ret_fuse, err);
+	return mount_overlay(plan, &o, parts->lock_fd, ret_fuse, err);
 }
 
-int root_lower(const struct plan *plan, struct root_base *base, struct err *err)
+int root_build_lower(const struct plan *plan, const struct root_parts *parts, int *ret_fd,
+		     struct service *ret_fuse, struct err *err)
 {
-	if (make_ground(plan, err) < 0)
+	_cleanup_arena_ struct arena *a = arena_new();
+	struct overlay o = {
+		.lower = lower_of(a, plan, false),
+		.more = plan->driver == ROOT_KERNEL ? KERNEL_OPTIONS : plan->fuse_options,
+	};
+	const bool alone = plan->layers[0] == NULL;
+	_cleanup_fd_ int fd = -1;
+
+	if (make_ground(plan, err) < 0 || show_base(plan, parts, err) < 0 ||
+	    show_layers(plan, parts, err) < 0)
 		return -1;
-	if (base->dir >= 0 && mnt_restrict(base->dir, MOUNT_ATTR_RDONLY, true, err) < 0)
+	if (!alone && mount_overlay(plan, &o, parts->lock_fd, ret_fuse, err) < 0)
 		return -1;
-	return root_host(plan, base, err);
+	fd = open(alone ? "base" : "root", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return err_errno(err, errno, "cannot open the base of '%s'", plan->env_dir);
+	*ret_fd = TAKE_FD(fd);
+	return 0;
 }

@@ -1,63 +1,53 @@
 /*
- * root — the root filesystem of a sandbox, built by the supervisor in U.
+ * root — the root filesystem of a sandbox, built in U.
  *
  * The building ground is a tmpfs over some folder of the host's that is not needed, in a mount
- * namespace of the supervisor's own.  In it all names are ours and short, so that no mount option needs escaping:
+ * namespace of its builder's own.  In it all names are ours and short, so that no mount option needs
+ * escaping:
  *
- *     env/       the environment's folder: upper/, work/, home/, and
- *     env/base/  what shows of the host's root, or the folder of `image = dir:…`, mounted there
- *     env/standin/NAME/   the plan's stand-ins, the topmost lower
+ *     env/       the environment's folder: the upper folder, work/, home/
+ *     base/      the host's root (run/hostfs.h), or the folder of `image = dir:…`, mounted there
+ *     standin/   the plan's stand-ins, over the base
+ *     0/ 1/ …    the layers, the topmost first
  *     root/      the whole, mounted
  *     empty/ and nothing   an empty folder and an empty file, for masks
  */
 #ifndef SBX_RUN_ROOT_H
 #define SBX_RUN_ROOT_H
 
-#include <stdbool.h>
-
-struct arena;
 struct err;
 struct plan;
 struct service;
+struct sources;
+
+/* What it is built of; all borrowed. */
+struct root_parts {
+	const struct sources *sources; /* run/source.h */
+	int hostfs;                    /* for hostfs_mount, where the base is the host; else -1 */
+	int lock_fd;                   /* handed to fuse-overlayfs, or -1 */
+};
 
 /*
  * Build it.  The current folder is the environment's, in this mount namespace (unshare(2) moves a
  * current folder along, but no fd); afterwards it is the building ground.
- * `base_dir`: the source of plan->base_dir (run/source.h), borrowed.
- * `lock_fd` is handed to fuse-overlayfs, where that is the driver: ret_fuse is it, running.
+ * Where the driver is fuse-overlayfs, ret_fuse is it, running.
  */
-int root_build(const struct plan *plan, int base_dir, int lock_fd, struct service *ret_fuse,
+int root_build(const struct plan *plan, const struct root_parts *parts, struct service *ret_fuse,
 	       struct err *err);
 
 /*
- * Only the building ground and in it, at ROOT_BASE, what lies below the upper folder, for whoever
- * wants to look.  The current folder before and after: as for root_build.
+ * The same, but only what lies below the upper folder, without stand-ins, and read-only: for whoever
+ * wants to look.  ret_fd: it, opened for reading.
  */
-struct root_base;
-int root_lower(const struct plan *plan, struct root_base *base, struct err *err);
+int root_build_lower(const struct plan *plan, const struct root_parts *parts, int *ret_fd,
+		     struct service *ret_fuse, struct err *err);
 
-#define ROOT_BASE "env/base"
+#define ROOT_STANDIN "standin"
 
-/* What the parts of root_build, and they alone, tell each other. */
-struct root_base {
-	/* All of the base and the environment are on one filesystem, and nothing is mounted in it: then
-	 * an inode number alone tells files apart. */
-	bool one_filesystem;
-	char standin[64]; /* the folder of the stand-ins, from the building ground */
-	int dir;          /* the folder of `image = dir:` (run/source.h), borrowed, or -1 */
-};
-
-/* The parts; each works in the building ground. */
-int root_host(const struct plan *plan, struct root_base *ret_base, struct err *err);
-int root_standins(const struct plan *plan, struct root_base *ret_base, struct err *err);
-int root_fuse(const struct plan *plan, const struct root_base *base, int lock_fd,
-	      struct service *ret_fuse, struct err *err); /* root/ */
-
-/*
- * The options of the overlay, for either driver: relative names of the building ground, no byte
- * of a path of the user's.
- */
-const char *root_options(struct arena *a, const struct plan *plan, const struct root_base *base,
-			 const char *more);
+/* The parts, for root.c alone; each works in the building ground. */
+int root_standins(const struct plan *plan, int base, struct err *err);
+/* `overlay`: its options, of names in the building ground. */
+int root_fuse(const struct plan *plan, const char *overlay, int lock_fd, struct service *ret_fuse,
+	      struct err *err); /* root/ */
 
 #endif

@@ -17,37 +17,19 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "plan/plan.h"
+#include "run/hostfs.h"
 #include "run/root.h"
 #include "run/service.h"
 
-/*
- * fuse-overlayfs reads a folder whole when it first looks into it, and opens each entry to tell
- * its inode by number and device: /usr/bin and the libraries take longer than all else of a start.
- * With fast_ino it takes the numbers that readdir(3) gives and no device; that is as good where
- * there is one filesystem, and where there are more it would take one file for another.
- */
-static const char *options_of(struct arena *a, const struct plan *plan,
-			      const struct root_base *base)
-{
-	const char *fast = base->one_filesystem ? "fast_ino=1" : "";
-	const char *comma = fast[0] && plan->fuse_options[0] ? "," : "";
-
-	return root_options(a, plan, base,
-			    arena_printf(a, "%s%s%s", fast, comma, plan->fuse_options));
-}
-
-int root_fuse(const struct plan *plan, const struct root_base *base, int lock_fd,
-	      struct service *ret_fuse, struct err *err)
+int root_fuse(const struct plan *plan, const char *overlay, int lock_fd, struct service *ret_fuse,
+	      struct err *err)
 {
 	_cleanup_arena_ struct arena *a = arena_new();
-	_cleanup_fd_ int fuse = open("/dev/fuse", O_RDWR | O_CLOEXEC);
+	_cleanup_fd_ int fuse = -1;
 	const char *options;
 
-	if (fuse < 0) {
-		(void)err_errno(err, errno, "cannot mount the root: cannot open '/dev/fuse'");
-		return err_hint(err, "sudo modprobe fuse && sudo chmod 0666 /dev/fuse; "
-				     "`sbx doctor` checks it");
-	}
+	if (hostfs_device(&fuse, err) < 0)
+		return -1;
 	options = arena_printf(a,
 			       "fd=%d,rootmode=40000,user_id=%u,group_id=%u,default_permissions,"
 			       "allow_other",
@@ -62,12 +44,12 @@ int root_fuse(const struct plan *plan, const struct root_base *base, int lock_fd
 		plan->fuse_overlayfs,
 		"-f",
 		"-o",
-		options_of(a, plan, base),
+		overlay,
 		arena_printf(a, "/dev/fd/%d", fuse),
 		NULL,
 	};
 	const int fds[] = {fuse, lock_fd};
-	const struct service_how how = {.argv = argv, .fds = fds, .n_fds = 2};
+	const struct service_how how = {.argv = argv, .fds = fds, .n_fds = lock_fd < 0 ? 1 : 2};
 
 	return service_start(&how, ret_fuse, err);
 }

@@ -3,9 +3,10 @@
  *
  * The parts, each forked by the one before (run/launch.h has the whole picture):
  *
- *     client ─┬─ guard ── supervisor (in U) ─┬─ fuse-overlayfs (in U)
- *             │                              ├─ slirp4netns (in U)
- *             │                              └─ pid 1 (in V) ── shims ── commands
+ *     client ─┬─ guard ─┬─ hostfs
+ *             │         └─ supervisor (in U) ─┬─ fuse-overlayfs (in U)
+ *             │                               ├─ slirp4netns (in U)
+ *             │                               └─ pid 1 (in V) ── shims ── commands
  *             └─ goes on alone
  */
 #ifndef SBX_RUN_SANDBOX_H
@@ -32,6 +33,7 @@ struct sandbox {
 	int lock_fd;   /* its lock: held by every part, so that it is free when all are gone */
 	int listen_fd; /* the request socket, bound by the supervisor when all is ready */
 	int first_fd;  /* the starter's own connection, there from the beginning */
+	int hostfs_fd; /* from the guard on: for hostfs_mount, or -1 */
 	const struct sources *sources; /* from the supervisor on; run/source.h */
 	int report_fd; /* where a failure is told (err_send); its end of file means: ready */
 };

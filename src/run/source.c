@@ -227,6 +227,20 @@ static int clone_base(struct arena *a, const struct plan *plan, struct sources *
 	return mnt_clone(base, true, &s->base, err);
 }
 
+static int clone_layers(const struct plan *plan, struct sources *s, struct err *err)
+{
+	for (size_t i = 0; plan->layers[i]; i++) {
+		_cleanup_fd_ int fd =
+			open(plan->layers[i], O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+		if (fd < 0)
+			return err_errno(err, errno, "cannot open the layer '%s'", plan->layers[i]);
+		if (mnt_clone(fd, false, &s->layer[i], err) < 0)
+			return err_prefix(err, "cannot show the layer '%s'", plan->layers[i]);
+	}
+	return 0;
+}
+
 static int open_all(struct arena *a, const struct plan *plan, struct sources *s, struct err *err)
 {
 	for (size_t i = 0; i < plan->n_mounts; i++) {
@@ -237,25 +251,34 @@ static int open_all(struct arena *a, const struct plan *plan, struct sources *s,
 		if (open_step(a, plan, step, &s->step[i], err) < 0)
 			return source_failed(step, err);
 	}
-	return clone_base(a, plan, s, err);
+	return 0;
 }
 
-static struct sources none_of(size_t n)
+/* Room for all, and nothing opened yet. */
+static struct sources none_of(const struct plan *plan, size_t n_steps)
 {
-	struct sources s = {.n = n, .base = -1};
+	struct sources s = {.n = n_steps, .base = -1};
+	size_t n = 0;
 
-	s.step = xcalloc(n + 1, sizeof(*s.step));
-	for (size_t i = 0; i < n; i++)
+	while (plan->layers[n])
+		n++;
+	s.step = xcalloc(s.n + 1, sizeof(*s.step));
+	s.layer = xcalloc(n + 1, sizeof(*s.layer));
+	for (size_t i = 0; i < s.n; i++)
 		s.step[i] = -1;
+	for (size_t i = 0; i <= n; i++)
+		s.layer[i] = -1;
 	return s;
 }
 
-int sources_open_base(const struct plan *plan, struct sources *ret, struct err *err)
+int sources_open_root(const struct plan *plan, struct sources *ret, struct err *err)
 {
 	_cleanup_arena_ struct arena *a = arena_new();
-	struct sources s = none_of(0);
+	struct sources s = none_of(plan, 0);
 
-	if (clone_base(a, plan, &s, err) < 0) {
+	if (clone_base(a, plan, &s, err) < 0 ||
+	    (s.base >= 0 && mnt_restrict(s.base, MOUNT_ATTR_RDONLY, true, err) < 0) ||
+	    clone_layers(plan, &s, err) < 0) {
 		sources_done(&s);
 		return -1;
 	}
@@ -266,9 +289,10 @@ int sources_open_base(const struct plan *plan, struct sources *ret, struct err *
 int sources_open(const struct plan *plan, struct sources *ret, struct err *err)
 {
 	_cleanup_arena_ struct arena *a = arena_new();
-	struct sources s = none_of(plan->n_mounts);
+	struct sources s = none_of(plan, plan->n_mounts);
 
-	if (open_all(a, plan, &s, err) < 0) {
+	if (open_all(a, plan, &s, err) < 0 || clone_base(a, plan, &s, err) < 0 ||
+	    clone_layers(plan, &s, err) < 0) {
 		sources_done(&s);
 		return -1;
 	}
@@ -283,7 +307,10 @@ void sources_done(struct sources *s)
 		return;
 	for (size_t i = 0; i < s->n; i++)
 		cleanup_fd(&s->step[i]);
+	for (int *layer = s->layer; *layer >= 0; layer++)
+		cleanup_fd(layer);
 	cleanup_fd(&s->base);
 	free(s->step);
-	s->step = NULL;
+	free(s->layer);
+	*s = (struct sources){0};
 }

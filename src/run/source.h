@@ -15,13 +15,14 @@ struct plan;
 struct sources {
 	int *step; /* one for each of the plan's mounts */
 	size_t n;
-	int base; /* of plan->base_dir */
+	int base;   /* of plan->base_dir */
+	int *layer; /* one for each of the plan's layers, and a -1 */
 };
 
 /* In the mount namespace that the clones are to be of.  Fails with the profile's file and line. */
 int sources_open(const struct plan *plan, struct sources *ret, struct err *err);
-/* Only what the root is made of, for a look at it. */
-int sources_open_base(const struct plan *plan, struct sources *ret, struct err *err);
+/* Only what the root is made of, the base and the layers, for a look at it: read-only. */
+int sources_open_root(const struct plan *plan, struct sources *ret, struct err *err);
 void sources_done(struct sources *s);
 
 /* "FILE:LINE: cannot mount at 'TARGET': ", or for a step of sbx's own without a place; returns -1. */

@@ -90,13 +90,14 @@ static int fork_init(struct supervisor *v, struct err *err)
 static int build(struct supervisor *v, struct err *err)
 {
 	const struct plan *plan = v->sb->plan;
+	const struct root_parts parts = {
+		.sources = &v->sources, .hostfs = v->sb->hostfs_fd, .lock_fd = v->sb->lock_fd};
 
 	/* unshare(2) moves the current folder to the new namespace's mounts; fds stay behind. */
 	if (fchdir(v->sb->env_fd) < 0 || unshare(CLONE_NEWNS) < 0)
 		return err_errno(err, errno, "cannot make a mount namespace");
 	if (mnt_make_slave(err) < 0 || sources_open(plan, &v->sources, err) < 0 ||
-	    root_build(plan, v->sources.base, v->sb->lock_fd, &v->fuse, err) < 0 ||
-	    fork_init(v, err) < 0)
+	    root_build(plan, &parts, &v->fuse, err) < 0 || fork_init(v, err) < 0)
 		return -1;
 	sources_done(&v->sources);
 	if (plan->net != NET_SLIRP) {

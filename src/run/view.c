@@ -11,8 +11,10 @@
 #include "base/err.h"
 #include "base/proc.h"
 #include "plan/plan.h"
+#include "run/hostfs.h"
 #include "run/mnt.h"
 #include "run/root.h"
+#include "run/service.h"
 #include "run/source.h"
 #include "run/userns.h"
 
@@ -87,59 +89,56 @@ int userns_call(const struct plan *plan, int (*fn)(void *arg, struct err *err), 
 
 struct view_args {
 	const struct plan *plan;
+	int hostfs;
 	int (*fn)(const struct view *v, void *arg, struct err *err);
 	void *arg;
 };
 
-static int open_folder(int at, const char *name, int *ret_fd, struct err *err)
+static int show(const struct view_args *args, struct service *ret_fuse, struct view *ret,
+		struct err *err)
 {
-	_cleanup_fd_ int fd = openat(at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-
-	if (fd < 0)
-		return err_errno(err, errno, "cannot open the folder '%s' of the environment",
-				 name);
-	*ret_fd = TAKE_FD(fd);
-	return 0;
-}
-
-/* The current folder is the environment's. */
-static int show(const struct plan *plan, struct view *ret, struct err *err)
-{
+	const struct plan *plan = args->plan;
 	struct sources sources = {0};
-	struct root_base base = {0};
+	const struct root_parts parts = {
+		.sources = &sources, .hostfs = args->hostfs, .lock_fd = -1};
 	int r;
 
-	if (open_folder(AT_FDCWD, plan->upper, &ret->upper, err) < 0 ||
-	    sources_open_base(plan, &sources, err) < 0)
+	/* The overlay may still be there, and keeps its own of it. */
+	ret->upper = open(plan->upper, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (ret->upper < 0)
+		return err_errno(err, errno, "cannot look at '%s/%s'", plan->env_dir, plan->upper);
+	if (sources_open_root(plan, &sources, err) < 0)
 		return -1;
-	base.dir = sources.base;
-	r = root_lower(plan, &base, err);
-	if (r == 0)
-		r = open_folder(AT_FDCWD, ROOT_BASE, &ret->lower, err);
+	r = root_build_lower(plan, &parts, &ret->lower, ret_fuse, err);
 	sources_done(&sources);
 	return r;
 }
 
+/* Our end is the end of all that was mounted and started here. */
 static int call_with_view(void *arg, struct err *err)
 {
 	const struct view_args *args = arg;
-	_cleanup_fd_ int lower = -1;
-	_cleanup_fd_ int upper = -1;
+	struct service fuse = SERVICE_NONE;
 	struct view view = {.lower = -1, .upper = -1};
 
 	if (unshare(CLONE_NEWNS) < 0 || chdir(args->plan->env_dir) < 0)
 		return err_errno(err, errno, "cannot look at '%s'", args->plan->env_dir);
-	if (mnt_make_slave(err) < 0 || show(args->plan, &view, err) < 0)
+	if (mnt_make_slave(err) < 0 || show(args, &fuse, &view, err) < 0)
 		return -1;
-	lower = view.lower;
-	upper = view.upper;
 	return args->fn(&view, args->arg, err);
 }
 
 int view_call(const struct plan *plan, int (*fn)(const struct view *v, void *arg, struct err *err),
 	      void *arg, struct err *err)
 {
-	struct view_args args = {.plan = plan, .fn = fn, .arg = arg};
+	struct view_args args = {.plan = plan, .fn = fn, .arg = arg, .hostfs = -1};
+	struct hostfs host = HOSTFS_NONE;
+	int r;
 
-	return userns_call(plan, call_with_view, &args, err);
+	if (plan->base == BASE_HOST && hostfs_start(plan, -1, &host, err) < 0)
+		return -1;
+	args.hostfs = host.sock;
+	r = userns_call(plan, call_with_view, &args, err);
+	hostfs_done(&host);
+	return r;
 }

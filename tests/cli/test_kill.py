@@ -27,9 +27,11 @@ wait
 """
 
 
-def killed(pick, ini=NONE):
+def killed(pick, ini=NONE, overlayfs=True):
     """Start work, SIGKILL what `pick` chooses, and see that all is gone and works again."""
     with Project(ini=ini) as p:
+        if not overlayfs:
+            p.env["SBX_TEST_NO_OVERLAYFS"] = "1"
         before = procs.mine()
         p.run("true").ok()
         p.sh("echo kept > ~/kept; sudo sh -c 'echo kept > /etc/kept'").ok()
@@ -83,8 +85,14 @@ def test_kill_of_pid_1():
 
 
 def test_kill_of_fuse_overlayfs():
-    """The root filesystem's server."""
-    killed(lambda sandbox, worker: sandbox.named("fuse-overlayfs"))
+    """The root filesystem's server, where it is not the kernel."""
+    killed(lambda sandbox, worker: sandbox.named("fuse-overlayfs"), overlayfs=False)
+
+
+def test_kill_of_hostfs():
+    """The server of the host's root, below either driver."""
+    killed(lambda sandbox, worker: sandbox.named("sbx-hostfs"))
+    killed(lambda sandbox, worker: sandbox.named("sbx-hostfs"), overlayfs=False)
 
 
 def test_kill_of_slirp4netns():

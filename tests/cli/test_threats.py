@@ -252,7 +252,7 @@ def test_B10_processes_of_the_host():
         check(1 in shown and len(shown) <= 5, f"pid 1, shims and ls: {shown}")
         check(own <= shown | {max(shown) + n for n in range(1, 20)}, f"{own} and {shown}")
         targets = [str(n) for n in (sleeper, os.getpid(), sandbox.guard, sandbox.supervisor, sandbox.init,
-                                    sandbox.named("fuse-overlayfs")) if n > 200]
+                                    sandbox.named("sbx-hostfs")) if n > 200]
         check(len(targets) > 3, f"numbers that are not in use inside: {targets}")
         for words in ([], ["sudo"]):
             told = probe(p, "pids", *targets, prefix=words).json()

@@ -238,14 +238,12 @@ def test_A15_mail_and_group_files():
     letters = [path for path in ("/var/mail", "/var/spool/mail")
                if os.path.isdir(path) and not os.path.islink(path)]
     with Project() as p:
-        plan = p.sbx("run", "--dry-run", "true").ok().out
         for path in letters:
-            match(rf"^  opaque {path} ", plan, "the folder of letters in the plan")
             equal(p.run("ls", "-A", path).ok().out, "", "letters inside")
         closed = list(closed_in("/var"))
-        for path in closed:
-            if not path.startswith(tuple(letter + "/" for letter in letters)):
-                match(rf'^  (opaque {re.escape(path)} |file {re.escape(path)} \S+ "")', plan, "covered")
+        # As root inside, who may look into each: there is nothing in it.
+        show = 'for p; do if [ -d "$p" ]; then ls -A "$p"; elif [ -e "$p" ]; then cat "$p"; fi; done'
+        equal(p.run("sudo", "sh", "-c", show, "sh", *closed).ok().out, "", "what is closed, inside")
         print(f"# letters: {letters}, closed: {len(closed)}")
 
 

@@ -87,6 +87,7 @@ static int set_text(struct reading *r, const char *key, const char *value)
 		{"project", &e->project},
 		{"name", &e->name},
 		{"sudo_path", &e->sudo_path},
+		{"upper", &e->upper},
 	};
 
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
@@ -156,27 +157,40 @@ static int add_entry(struct reading *r, const char *key, char *value, struct err
 	return 1;
 }
 
-/* "unreadable KIND MODE PATH" and "owned KIND MODE UID GID PATH". */
-static int add_special(struct reading *r, const char *key, char *value, struct err *err)
+/* "layer PATH", topmost first. */
+static int add_layer(struct reading *r, const char *key, char *value, struct err *err)
 {
-	struct host_facts *f = &r->to->facts;
-	struct host_special s = {.readable = str_eq(key, "owned")};
-	char kind[8] = "";
+	struct case_facts *to = r->to;
+	const char **layers;
+	size_t n = 0;
+
+	if (!str_eq(key, "layer"))
+		return 0;
+	while (to->env.layers && to->env.layers[n])
+		n++;
+	if (n == ENTRIES_MAX)
+		return err_set(err, "too many layers");
+	layers = arena_alloc(r->a, (n + 2) * sizeof(*layers));
+	for (size_t i = 0; i < n; i++)
+		layers[i] = to->env.layers[i];
+	layers[n] = decode(r->a, value);
+	layers[n + 1] = NULL;
+	to->env.layers = layers;
+	return 1;
+}
+
+/* "shadow MODE GID TEXT" */
+static int set_shadow(struct reading *r, const char *key, char *value, struct err *err)
+{
+	struct host_closed s = {0};
 	int at = 0;
 
-	if (!s.readable && !str_eq(key, "unreadable"))
+	if (!str_eq(key, "shadow"))
 		return 0;
-	if (sscanf(value, "%7s %o %n", kind, &s.mode, &at) < 2 || at == 0 ||
-	    f->n_special == ENTRIES_MAX)
-		return err_set(err, "'%s' needs KIND MODE PATH", key);
-	value += at;
-	if (s.readable && sscanf(value, "%u %u %n", &s.uid, &s.gid, &at) < 2)
-		return err_set(err, "'%s' needs KIND MODE UID GID PATH", key);
-	s.path = decode(r->a, s.readable ? value + at : value);
-	s.is_dir = str_eq(kind, "dir");
-	if (!f->special)
-		f->special = arena_alloc(r->a, ENTRIES_MAX * sizeof(*f->special));
-	f->special[f->n_special++] = s;
+	if (sscanf(value, "%o %u %n", &s.mode, &s.gid, &at) < 2 || at == 0)
+		return err_set(err, "'%s' needs MODE GID TEXT", key);
+	s.text = decode(r->a, value + at);
+	r->to->facts.shadow = s;
 	return 1;
 }
 
@@ -199,7 +213,9 @@ static int read_line(struct reading *r, char *line, struct err *err)
 	if (done == 0)
 		done = add_entry(r, line, value, err);
 	if (done == 0)
-		done = add_special(r, line, value, err);
+		done = add_layer(r, line, value, err);
+	if (done == 0)
+		done = set_shadow(r, line, value, err);
 	if (done == 0)
 		return err_set(err, "unknown fact '%s'", line);
 	return done < 0 ? -1 : 0;

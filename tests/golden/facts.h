@@ -3,8 +3,8 @@
  *
  * A line is `key value`; `#` begins a comment line.  In values \n, \\ and \xNN stand for the byte.
  * A key set again takes the place of the earlier value; `entry` and `unreadable` add
- * (`entry NAME [TARGET]`, `unreadable dir|file MODE PATH`,
- * `owned dir|file MODE UID GID PATH`).  The value `none` of a
+ * (`entry NAME [TARGET]`, `layer PATH`,
+ * `shadow MODE GID TEXT`).  The value `none` of a
  * path is NULL, `no` and `yes` are flags.
  */
 #ifndef SBX_TESTS_GOLDEN_FACTS_H

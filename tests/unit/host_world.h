@@ -40,12 +40,4 @@ static inline struct host_facts probe(const struct world *w, const struct host_s
 	return f;
 }
 
-static inline void assert_unreadable(const struct host_special *u, const char *path, bool is_dir,
-				     unsigned mode)
-{
-	assert_string_equal(u->path, path);
-	assert_int_equal(u->is_dir, is_dir);
-	assert_int_equal(u->mode, mode);
-}
-
 #endif

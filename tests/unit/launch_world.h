@@ -89,6 +89,7 @@ static inline struct box box_new(const struct world *w, const char *more)
 	env.env_dir = b.env.dir;
 	env.store_dir = b.store.dir;
 	env.project = b.env.project;
+	env.upper = b.env.upper;
 	if (plan_make(w->a, make_profile(w, more), &facts, &env, &b.plan, &err) < 0) {
 		not_had(arena_printf(w->a, "a plan (%s)", err.msg));
 		b.plan = NULL;

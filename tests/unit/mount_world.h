@@ -25,8 +25,11 @@ static inline int make_ground(void)
 
 static inline struct plan plan_of(const struct world *w, struct mount_step *steps, size_t n)
 {
+	static const char *const no_layers[] = {NULL};
+
 	return (struct plan){
 		.rung = RUNG_SINGLE,
+		.layers = no_layers,
 		.env_dir = world_path(w, "store/envs/demo"),
 		.project = world_path(w, "project"),
 		.mounts = steps,

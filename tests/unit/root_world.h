@@ -39,8 +39,6 @@ static inline struct plan plan_of_parts(const struct world *w)
 		{.kind = STANDIN_DIR, .path = "/new", .mode = 01777},
 		{.kind = STANDIN_LINK, .path = "/new/link", .data = "../etc"},
 		{.kind = STANDIN_DIR, .path = "/odd", .mode = 0755},
-		{.kind = STANDIN_COPY, .path = "/odd/copied", .mode = 0604},
-		{.kind = STANDIN_COPY, .path = "/odd/gone", .mode = 0600},
 	};
 
 	static const char *const no_layers[] = {NULL};

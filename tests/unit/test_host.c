@@ -156,83 +156,25 @@ static void entries_are_the_names_of_an_operating_system(void **state)
 	(void)close(src.root);
 }
 
-/* Root reads everything: look as somebody else. */
-static struct host_facts walk_as_user(const struct world *w, int root)
+/* What is closed is given for every account, with nobody's password. */
+static void closed_accounts_have_stand_ins(void **state)
 {
+	struct world *w = *state;
+	struct host_source src = made_machine(w);
 	struct host_facts f = {0};
-	bool root_user = geteuid() == 0;
 
-	if (root_user)
-		assert_int_equal(seteuid(12345), 0);
-	host_base_special(w->a, root, &f);
-	if (root_user)
-		assert_int_equal(seteuid(0), 0);
-	return f;
-}
-
-static void closed(const struct world *w, const char *path, mode_t mode)
-{
-	if (mode & S_IFDIR)
-		world_mkdir(w, path);
-	else
-		world_write(w, path, "");
-	assert_int_equal(chmod(world_path(w, path), mode & 07777U), 0);
-}
-
-/* Only root can give files away; another user's run leaves it to the golden tests of plan/. */
-static void owned_paths_are_found(void **state)
-{
-	struct world *w = *state;
-	struct host_source src = made_machine(w);
-	struct host_facts f;
-
-	if (geteuid() != 0)
-		return;
-	assert_int_equal(chmod(w->dir, 0755), 0);
-	world_mkdir(w, "var/cache/own");
-	closed(w, "var/cache/own", S_IFDIR | 0755);
-	closed(w, "var/cache/own/small", 0644);
-	closed(w, "var/cache/own/program", 0755);
-	assert_int_equal(chown(world_path(w, "var/cache/own"), 6, 12), 0);
-	assert_int_equal(chown(world_path(w, "var/cache/own/small"), 6, 0), 0);
-	assert_int_equal(chown(world_path(w, "var/cache/own/program"), 6, 12), 0);
-	f = walk_as_user(w, src.root);
-	assert_int_equal(f.n_special, 2);
-	assert_string_equal(f.special[0].path, "/var/cache/own");
-	assert_true(f.special[0].readable && f.special[0].is_dir);
-	assert_int_equal(f.special[0].uid, 6);
-	assert_int_equal(f.special[0].gid, 12);
-	assert_string_equal(f.special[1].path, "/var/cache/own/small");
-	assert_int_equal(f.special[1].uid, 6);
-	assert_int_equal(f.special[1].gid, 0);
-	(void)close(src.root);
-}
-
-static void unreadable_paths_are_found(void **state)
-{
-	struct world *w = *state;
-	struct host_source src = made_machine(w);
-	struct host_facts f;
-
-	assert_int_equal(chmod(w->dir, 0755), 0);
-	world_mkdir(w, "usr/share/polkit-1");
-	world_mkdir(w, "var/tmp");
-	world_mkdir(w, "var/lib/private/inner");
-	closed(w, "etc/shadow", S_IFREG);
-	closed(w, "etc/a\n\xff", S_IFREG | 0200);
-	closed(w, "usr/share/polkit-1/rules.d", S_IFDIR);
-	closed(w, "usr/share/closed-file", S_IFREG); /* of /usr only folders are looked at */
-	closed(w, "var/lib/private", S_IFDIR);       /* and not what is in it */
-	closed(w, "var/lib/listed", S_IFDIR | 0444);
-	closed(w, "var/tmp/mine", S_IFDIR);
-	assert_int_equal(symlink("/nowhere", world_path(w, "etc/link")), 0);
-	f = walk_as_user(w, src.root);
-	assert_int_equal(f.n_special, 5);
-	assert_unreadable(&f.special[0], "/etc/a\n\xff", false, 0200);
-	assert_unreadable(&f.special[1], "/etc/shadow", false, 0);
-	assert_unreadable(&f.special[2], "/usr/share/polkit-1/rules.d", true, 0);
-	assert_unreadable(&f.special[3], "/var/lib/listed", true, 0444);
-	assert_unreadable(&f.special[4], "/var/lib/private", true, 0);
+	host_accounts(w->a, src.root, &f);
+	assert_null(f.shadow.text);
+	world_write(w, "etc/shadow", "root:secret:1::::::\n");
+	world_write(w, "etc/gshadow", "people:!::\n");
+	assert_int_equal(chmod(world_path(w, "etc/shadow"), 0640), 0);
+	host_accounts(w->a, src.root, &f);
+	assert_string_equal(f.shadow.text,
+			    "root:*:19000:0:99999:7:::\nmade:*:19000:0:99999:7:::\n");
+	assert_int_equal(f.shadow.mode, 0640);
+	assert_int_equal(f.shadow.gid, getgid() <= 65533 ? getgid() : 0);
+	/* What everybody may read shows as it is. */
+	assert_null(f.gshadow.text);
 	(void)close(src.root);
 }
 
@@ -365,8 +307,7 @@ int main(void)
 		TEST(programs_are_looked_up_in_path),
 		TEST(newuidmap_needs_its_privilege),
 		TEST(entries_are_the_names_of_an_operating_system),
-		TEST(unreadable_paths_are_found),
-		TEST(owned_paths_are_found),
+		TEST(closed_accounts_have_stand_ins),
 		TEST(causes_are_named),
 		TEST(a_forbidden_namespace_is_a_fact_and_not_kept),
 		TEST(overlay_is_tried_where_the_store_is),

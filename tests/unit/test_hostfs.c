@@ -1,6 +1,6 @@
 /*
- * The host's root by our own FUSE server: run/hostfs, hostfs_serve, hostfs_look, hostfs_dir and
- * hostfs_node.  What shows is this test's own folder in /tmp, by the real kernel.
+ * The host's root by our own FUSE server: run/hostfs, run/hostfs_serve, run/hostfs_look, run/hostfs_dir and
+ * run/hostfs_node.  What shows is this test's own folder in /tmp, by the real kernel.
  */
 #include <dirent.h>
 #include <string.h>
@@ -33,6 +33,7 @@ static struct plan plan_of(const struct world *w)
 		.n_entries = N(entries),
 		.hidden = hidden,
 		.n_hidden = N(hidden),
+		.driver = ROOT_KERNEL,
 	};
 }
 

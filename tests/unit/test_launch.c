@@ -57,7 +57,7 @@ static void a_sandbox_starts_runs_and_ends(void **state)
 	if (client_stop(&b.env, &err) == 0)
 		assert_int_equal(err.kind, ERR_NONE);
 	box_is_over(&b);
-	assert_true(has_text(arena_printf(w->a, "%s/upper/made", b.env.dir), "new\n"));
+	assert_true(has_text(arena_printf(w->a, "%s/%s/made", b.env.dir, b.env.upper), "new\n"));
 	assert_int_equal(access(world_path(w, "root/made"), F_OK), -1);
 	box_done(&b);
 }

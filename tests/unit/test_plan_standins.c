@@ -4,17 +4,9 @@
 static void standins_have_their_parents(void **state)
 {
 	struct world *w = *state;
-	struct host_special closed[] = {
-		{.path = "/etc/ssl/private", .is_dir = true, .mode = 0710},
-		{.path = "/var/cache/apt/archives/partial", .is_dir = true, .mode = 0700},
-		{.path = "/etc/resolv.conf", .mode = 0600},
-		{.path = "/etc-not/x", .mode = 0600},
-		{.path = "/etc/a", .mode = 0600},
-	};
 	const struct plan *plan;
 
-	w->facts.special = closed;
-	w->facts.n_special = sizeof(closed) / sizeof(closed[0]);
+	w->facts.shadow = (struct host_closed){.text = "a:*:::::::\n", .mode = 0640, .gid = 42};
 	add_mount(w, "/srv/x", "/a/b/c", false);
 	plan = made(w);
 	for (size_t i = 0; i < plan->n_standins; i++) {
@@ -31,12 +23,45 @@ static void standins_have_their_parents(void **state)
 		if (!found)
 			fail_msg("no parent before %s", path);
 	}
-	assert_int_equal(standin_of(plan, "/etc/ssl/private")->kind, STANDIN_OPAQUE);
-	assert_int_equal(standin_of(plan, "/etc/ssl/private")->mode, 0710);
+	assert_string_equal(standin_of(plan, "/etc/shadow")->data, "a:*:::::::\n");
+	assert_int_equal(standin_of(plan, "/etc/shadow")->mode, 0640);
+	assert_int_equal(standin_of(plan, "/etc/shadow")->gid, 42);
+	assert_null(standin_of(plan, "/etc/gshadow"));
 	assert_int_equal(standin_of(plan, "/a/b/c")->kind, STANDIN_DIR);
-	/* Ours, not the empty cover. */
 	assert_string_equal(standin_of(plan, "/etc/resolv.conf")->data, "nameserver 10.0.2.3\n");
 	assert_int_equal(standin_of(plan, "/etc/resolv.conf")->mode, 0644);
+}
+
+static bool hides(const struct plan *plan, const char *path, uint32_t mode)
+{
+	for (size_t i = 0; i < plan->n_hidden; i++)
+		if (str_eq(plan->hidden[i].path, path) && plan->hidden[i].mode == mode)
+			return true;
+	return false;
+}
+
+/* Only what lies in a folder that shows is there to be hidden. */
+static void what_is_the_users_is_hidden(void **state)
+{
+	struct world *w = *state;
+	struct host_entry entries[] = {{"usr", NULL}, {"var", NULL}};
+	const struct plan *plan;
+
+	w->facts.entries = entries;
+	w->facts.n_entries = 2;
+	plan = made(w);
+	assert_true(hides(plan, "/var/tmp", 01777) && hides(plan, "/var/mail", 0));
+	assert_true(hides(plan, "/var/spool/mail", 0));
+	assert_int_equal(plan->n_hidden, 3);
+	w->facts.home = "/var/home/u";
+	w->facts.real_home = "/usr/home/u";
+	w->env.store_dir = "/var/store";
+	plan = made(w);
+	assert_true(hides(plan, "/var/home/u", 0755) && hides(plan, "/usr/home/u", 0755));
+	assert_true(hides(plan, "/var/store", 0755));
+	w->profile.base.kind = BASE_DIR;
+	w->profile.base.ref = "/srv/root";
+	assert_int_equal(made(w)->n_hidden, 0);
 }
 
 /* A folder /bin or /lib in the stand-in layer would hide the link to usr/. */
@@ -91,6 +116,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		WORLD_TEST(standins_have_their_parents),
+		WORLD_TEST(what_is_the_users_is_hidden),
 		WORLD_TEST(links_of_the_base_stay),
 		WORLD_TEST(nothing_below_own_mounts),
 		WORLD_TEST(resolv_conf_keeps_what_is_searched),

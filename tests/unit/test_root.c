@@ -12,11 +12,26 @@
 static int build_root(const struct plan *plan, int lock, struct service *ret_fuse, struct err *err)
 {
 	struct sources sources = {0};
+	const struct root_parts parts = {.sources = &sources, .hostfs = -1, .lock_fd = lock};
 	int r;
 
 	if (sources_open(plan, &sources, err) < 0)
 		return -1;
-	r = root_build(plan, sources.base, lock, ret_fuse, err);
+	r = root_build(plan, &parts, ret_fuse, err);
+	sources_done(&sources);
+	return r;
+}
+
+static int build_lower(const struct plan *plan, int *ret_fd, struct service *ret_fuse,
+		       struct err *err)
+{
+	struct sources sources = {0};
+	const struct root_parts parts = {.sources = &sources, .hostfs = -1, .lock_fd = -1};
+	int r;
+
+	if (sources_open_root(plan, &sources, err) < 0)
+		return -1;
+	r = root_build_lower(plan, &parts, ret_fd, ret_fuse, err);
 	sources_done(&sources);
 	return r;
 }
@@ -33,8 +48,7 @@ static int look_at_standins(const char *at)
 	REQUIRE(mode_of("new") == 01777 && is_link_to("new/link", "../etc"));
 	/* A folder that is merged keeps the mode of the base's. */
 	REQUIRE(mode_of("odd") == 0711);
-	REQUIRE(has_text("odd/copied", "copied\n") && mode_of("odd/copied") == 0604);
-	REQUIRE(stat("odd/copied", &st) == 0 && st.st_mtim.tv_sec == 2000);
+	REQUIRE(stat("odd", &st) == 0 && st.st_mtim.tv_sec == 2000);
 	REQUIRE(stat("etc/shadow", &st) == 0 && st.st_uid == 0 && st.st_gid == 0);
 	REQUIRE(chdir(back) == 0);
 	return 0;
@@ -44,100 +58,26 @@ static int make_standins(const struct world *w)
 {
 	const struct timespec times[2] = {{.tv_sec = 1000}, {.tv_sec = 2000}};
 	struct plan plan = plan_of_parts(w);
-	struct standin opaque = {.kind = STANDIN_OPAQUE, .path = "/secret", .mode = 0711};
-	struct standin twice[] = {opaque, opaque};
-	struct root_base base = {0};
+	struct standin twice[] = {{.kind = STANDIN_DIR, .path = "/again"},
+				  {.kind = STANDIN_DIR, .path = "/again"}};
+	_cleanup_fd_ int base = -1;
 	struct err err = {0};
-	char message[256];
 
-	REQUIRE(make_parts(w) == 0 && rename("base", "env/base") == 0);
-	REQUIRE(utimensat(AT_FDCWD, "env/base/odd/copied", times, 0) == 0);
-	REQUIRE_DONE(root_standins(&plan, &base, &err));
-	REQUIRE(str_starts(base.standin, "env/standin/") && look_at_standins(base.standin) == 0);
-	plan.standins = &opaque;
-	plan.n_standins = 1;
-	REQUIRE_DONE(root_standins(&plan, &base, &err));
-	REQUIRE(chdir(base.standin) == 0);
-	REQUIRE(access("secret/.wh..wh..opq", F_OK) == 0 && mode_of("secret") == 0711);
-	REQUIRE(chdir(w->dir) == 0);
+	REQUIRE(make_parts(w) == 0 && mkdir("standin", 0755) == 0);
+	REQUIRE(utimensat(AT_FDCWD, "base/odd", times, 0) == 0);
+	base = open("base", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	REQUIRE_DONE(root_standins(&plan, base, &err));
+	REQUIRE(look_at_standins("standin") == 0);
 	plan.standins = twice;
 	plan.n_standins = 2;
-	(void)snprintf(message, sizeof(message),
-		       "cannot make the stand-in '/secret' in '%s': File exists", plan.env_dir);
-	REQUIRE_MESSAGE(root_standins(&plan, &base, &err), message);
+	REQUIRE_MESSAGE(root_standins(&plan, base, &err),
+			"cannot make the stand-in '/again': File exists");
 	return 0;
 }
 
 static void standins_have_their_content_and_modes(void **state)
 {
 	in_namespace(*state, make_standins);
-}
-
-/* Are those that are kept used again?  Then a mark in them is still there. */
-static bool are_kept(const struct plan *plan)
-{
-	struct root_base base = {0};
-	struct err err = {0};
-	_cleanup_free_ char *mark = NULL;
-
-	if (root_standins(plan, &base, &err) < 0)
-		return false;
-	mark = xasprintf("%s/mark", base.standin);
-	if (access(mark, F_OK) == 0)
-		return true;
-	if (put_text(mark, "") < 0)
-		(void)fprintf(stderr, "# cannot mark %s\n", mark);
-	return false;
-}
-
-static size_t count_of(const char *path)
-{
-	_cleanup_dir_ DIR *d = opendir(path);
-	const struct dirent *entry;
-	size_t n = 0;
-
-	while (d && (entry = readdir(d)) != NULL)
-		n += entry->d_name[0] != '.';
-	return n;
-}
-
-static int keep_standins(const struct world *w)
-{
-	const struct timespec times[2] = {{.tv_sec = 1000}, {.tv_sec = 2000}};
-	struct plan plan = plan_of_parts(w);
-	struct standin standins[16];
-
-	memcpy(standins, plan.standins, plan.n_standins * sizeof(*standins));
-	plan.standins = standins;
-	REQUIRE(make_parts(w) == 0 && rename("base", "env/base") == 0);
-	REQUIRE(!are_kept(&plan) && are_kept(&plan) && are_kept(&plan));
-	/* Whatever they depend on makes them anew, and what was kept goes. */
-	standins[1].data = "other\n";
-	REQUIRE(!are_kept(&plan) && are_kept(&plan) && count_of("env/standin") == 1);
-	standins[2].mode = 0600;
-	REQUIRE(!are_kept(&plan) && are_kept(&plan));
-	standins[2].self = true;
-	REQUIRE(!are_kept(&plan) && are_kept(&plan));
-	plan.n_standins--;
-	REQUIRE(!are_kept(&plan) && are_kept(&plan));
-	REQUIRE(utimensat(AT_FDCWD, "env/base/odd/copied", times, 0) == 0);
-	REQUIRE(!are_kept(&plan) && are_kept(&plan));
-	/* Of a file that is copied, its length and its time. */
-	REQUIRE(put_text("env/base/odd/copied", "longer than it was") == 0);
-	REQUIRE(utimensat(AT_FDCWD, "env/base/odd/copied", times, 0) == 0);
-	REQUIRE(!are_kept(&plan) && are_kept(&plan));
-	REQUIRE(chmod("env/base/odd", 0751) == 0);
-	REQUIRE(!are_kept(&plan) && are_kept(&plan));
-	/* What is half made was never renamed. */
-	REQUIRE(count_of("env/standin") == 1 && mkdir("env/standin/new", 0755) == 0);
-	standins[2].mode = 0640;
-	REQUIRE(!are_kept(&plan) && are_kept(&plan) && count_of("env/standin") == 1);
-	return 0;
-}
-
-static void standins_are_kept_while_nothing_changes(void **state)
-{
-	in_namespace(*state, keep_standins);
 }
 
 /* What is the same by either driver. */
@@ -166,7 +106,7 @@ static int build_by_kernel(const struct world *w)
 	struct err err = {0};
 
 	REQUIRE(make_parts(w) == 0);
-	REQUIRE(utimensat(AT_FDCWD, "base/odd/copied", times, 0) == 0 && chdir("env") == 0);
+	REQUIRE(utimensat(AT_FDCWD, "base/odd", times, 0) == 0 && chdir("env") == 0);
 	if (build_root(&plan, -1, &fuse, &err) < 0 &&
 	    (err.errnum == EINVAL || err.errnum == ENODEV))
 		return NOT_HAD; /* before Linux 6.6 a tmpfs has no attributes of users */
@@ -258,12 +198,9 @@ static int end(struct service *fuse)
 static int build_by_fuse(const struct world *w)
 {
 	const struct timespec times[2] = {{.tv_sec = 1000}, {.tv_sec = 2000}};
-	static struct standin opaque[] = {
-		{.kind = STANDIN_OPAQUE, .path = "/secret", .mode = 0700}};
 	struct plan plan = plan_of_parts(w);
 	_cleanup_fd_ int lock = -1;
 	struct service fuse = SERVICE_NONE;
-	struct root_base base = {0};
 	char *program = NULL;
 	struct err err = {0};
 
@@ -273,18 +210,11 @@ static int build_by_fuse(const struct world *w)
 	plan.driver = ROOT_FUSE;
 	plan.fuse_overlayfs = program;
 	REQUIRE(make_parts(w) == 0);
-	REQUIRE(utimensat(AT_FDCWD, "base/odd/copied", times, 0) == 0 && chdir("env") == 0);
+	REQUIRE(utimensat(AT_FDCWD, "base/odd", times, 0) == 0 && chdir("env") == 0);
 	lock = open(".", O_RDONLY | O_CLOEXEC);
 	REQUIRE_DONE(build_root(&plan, lock, &fuse, &err));
 	REQUIRE(fuse.pid > 0 && look_at_root(w) == 0);
 	REQUIRE(has_text("root/secret/key", "x") && end(&fuse) == 0);
-	/* Again, on the same ground, with a folder that hides what is below. */
-	plan.standins = opaque;
-	plan.n_standins = N(opaque);
-	REQUIRE_DONE(root_standins(&plan, &base, &err));
-	REQUIRE_DONE(root_fuse(&plan, &base, lock, &fuse, &err));
-	REQUIRE(access("root/secret", F_OK) == 0 && access("root/secret/key", F_OK) < 0);
-	REQUIRE(end(&fuse) == 0);
 	free(program);
 	return 0;
 }
@@ -294,16 +224,104 @@ static void fuse_overlayfs_serves_the_root(void **state)
 	in_namespace(*state, build_by_fuse);
 }
 
+/* MANY layers, each with a file of its own and one that all have; the topmost takes a file away. */
+#define MANY 128
+
+static int make_layers(const struct world *w, struct plan *plan)
+{
+	const char **layers = arena_alloc(w->a, (MANY + 1) * sizeof(*layers));
+
+	for (int i = 0; i < MANY; i++) {
+		layers[i] = world_path(w, arena_printf(w->a, "layer%d", i));
+		REQUIRE(mkdir(layers[i], 0755) == 0);
+		REQUIRE(put_text(arena_printf(w->a, "layer%d/only%d", i, i), "x") == 0);
+		REQUIRE(put_text(arena_printf(w->a, "layer%d/all", i),
+				 arena_printf(w->a, "%d", i)) == 0);
+	}
+	layers[MANY] = NULL;
+	plan->layers = layers;
+	REQUIRE(mkdir("layer0/secret", 0755) == 0);
+	/* A whiteout; without the right to make one there is none. */
+	return mknod("layer0/secret/key", S_IFCHR, 0) < 0 ? NOT_HAD : 0;
+}
+
+static int look_at_layers(const char *root, const struct world *w)
+{
+	REQUIRE(has_text(arena_printf(w->a, "%s/all", root), "0"));
+	REQUIRE(has_text(arena_printf(w->a, "%s/only0", root), "x"));
+	REQUIRE(has_text(arena_printf(w->a, "%s/only%d", root, MANY - 1), "x"));
+	REQUIRE(has_text(arena_printf(w->a, "%s/etc/os-release", root), "ID=tiny\n"));
+	REQUIRE(access(arena_printf(w->a, "%s/secret/key", root), F_OK) < 0);
+	return 0;
+}
+
+static int build_layers(const struct world *w, struct plan *plan)
+{
+	struct service fuse = SERVICE_NONE;
+	_cleanup_fd_ int lower = -1;
+	struct err err = {0};
+	int r;
+
+	REQUIRE(make_parts(w) == 0 && put_text("env/upper/made", "m") == 0);
+	r = make_layers(w, plan);
+	if (r)
+		return r;
+	REQUIRE(chdir("env") == 0);
+	/* Their own grounds: one goes over the other. */
+	REQUIRE_DONE(build_lower(plan, &lower, &fuse, &err));
+	REQUIRE(look_at_layers("root", w) == 0 && access("root/made", F_OK) < 0);
+	REQUIRE(faccessat(lower, "only1", F_OK, 0) == 0 && mkdirat(lower, "new", 0755) < 0 &&
+		errno == EROFS);
+	REQUIRE(access("root/etc/shadow", F_OK) < 0);
+	REQUIRE(chdir(world_path(w, "env")) == 0);
+	REQUIRE_DONE(build_root(plan, -1, &fuse, &err));
+	REQUIRE(look_at_layers("root", w) == 0 && has_text("root/made", "m"));
+	REQUIRE(has_text("root/etc/resolv.conf", "of sbx\n"));
+	return 0;
+}
+
+static int layers_by_kernel(const struct world *w)
+{
+	struct plan plan = plan_of_parts(w);
+
+	return build_layers(w, &plan);
+}
+
+static void layers_lie_over_the_base(void **state)
+{
+	in_namespace(*state, layers_by_kernel);
+}
+
+static int layers_by_fuse(const struct world *w)
+{
+	struct plan plan = plan_of_parts(w);
+	char *program = NULL;
+	int r;
+
+	if (proc_find("fuse-overlayfs", "/usr/local/bin:/usr/bin:/bin", &program) < 0 ||
+	    access("/dev/fuse", R_OK | W_OK) < 0)
+		return NOT_HAD;
+	plan.driver = ROOT_FUSE;
+	plan.fuse_overlayfs = program;
+	r = build_layers(w, &plan);
+	free(program);
+	return r;
+}
+
+static void fuse_overlayfs_has_layers_too(void **state)
+{
+	in_namespace(*state, layers_by_fuse);
+}
+
 static int build_without_fuse(const struct world *w)
 {
 	struct plan plan = plan_of_parts(w);
 	struct service fuse = SERVICE_NONE;
-	const struct root_base base = {0};
 	struct err err = {0};
 
 	REQUIRE(mount("none", "/dev", "tmpfs", 0, "") == 0);
 	REQUIRE_MESSAGE(
-		root_fuse(&plan, &base, -1, &fuse, &err),
+		root_fuse(&plan, "", -1, &fuse, &err),
 		"cannot mount the root: cannot open '/dev/fuse': No such file or directory");
 	REQUIRE(strcmp(err.hint, "sudo modprobe fuse && sudo chmod 0666 /dev/fuse; `sbx doctor` "
 				 "checks it") == 0);
@@ -320,7 +338,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(standins_have_their_content_and_modes),
-		TEST(standins_are_kept_while_nothing_changes),
+		TEST(layers_lie_over_the_base),
+		TEST(fuse_overlayfs_has_layers_too),
 		TEST(the_kernels_overlay_is_built),
 		TEST(the_ground_hides_nothing_that_is_needed),
 		TEST(an_overlay_that_does_not_mount_is_told),
