@@ -127,6 +127,20 @@ static int enter(struct diff *d, const char *name, bool lower_too)
 	return diff_list(&d->w, opaque, &top(d)->children) < 0 ? -1 : 1;
 }
 
+static int compare(struct diff *d, const char *name, struct entry *e)
+{
+	struct stat was;
+	struct stat *copy;
+	int r = diff_compare(&d->w, name, e, &was);
+
+	if (r <= 0 || e->verdict != ENTRY_MODIFIED)
+		return r;
+	copy = arena_alloc(d->a, sizeof(*copy));
+	*copy = was;
+	e->was = copy;
+	return r;
+}
+
 static int visit(struct diff *d, const struct diff_child *c)
 {
 	struct entry *e;
@@ -137,7 +151,7 @@ static int visit(struct diff *d, const struct diff_child *c)
 		return too_long(d, c->name);
 	e = add_entry(d, c);
 	if (c->verdict == ENTRY_ADDED)
-		r = diff_compare(&d->w, c->name, e);
+		r = compare(d, c->name, e);
 	if (r > 0 && c->verdict == ENTRY_ADDED && S_ISDIR(c->st.st_mode)) {
 		lower_too = lower_too && e->verdict != ENTRY_ADDED && !(e->what & CHANGE_TYPE);
 		r = enter(d, c->name, lower_too);

@@ -39,9 +39,10 @@ struct entry {
 	const char *path; /* from the root, no leading slash; any bytes but NUL */
 	enum entry_verdict verdict;
 	unsigned what;
-	bool opaque;    /* a folder that hides a folder of the lower */
-	bool excluded;  /* it, or a folder above it, matches a pattern */
-	struct stat st; /* the upper's; of what is deleted: the lower's */
+	bool opaque;            /* a folder that hides a folder of the lower */
+	bool excluded;          /* it, or a folder above it, matches a pattern */
+	struct stat st;         /* the upper's; of what is deleted: the lower's */
+	const struct stat *was; /* of what is modified: the lower's; else NULL */
 };
 
 struct entries {

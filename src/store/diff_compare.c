@@ -161,7 +161,7 @@ static int compare_all(const struct diff_walk *w, const char *name, const struct
 	return 1;
 }
 
-int diff_compare(const struct diff_walk *w, const char *name, struct entry *e)
+int diff_compare(const struct diff_walk *w, const char *name, struct entry *e, struct stat *ret_was)
 {
 	struct stat l;
 
@@ -174,6 +174,7 @@ int diff_compare(const struct diff_walk *w, const char *name, struct entry *e)
 		(void)failed(w, errno, name);
 		return -1;
 	}
+	*ret_was = l;
 	if ((e->st.st_mode & S_IFMT) != (l.st_mode & S_IFMT)) {
 		e->verdict = ENTRY_MODIFIED;
 		e->what = CHANGE_TYPE;

@@ -48,9 +48,11 @@ int diff_list(const struct diff_walk *w, bool opaque, struct diff_children *ret)
 void diff_children_done(struct diff_children *c);
 
 /*
- * Compare an entry of the upper with the lower's of the same name: e->verdict and e->what.
+ * Compare an entry of the upper with the lower's of the same name: e->verdict and e->what; where it is
+ * ENTRY_MODIFIED, *ret_was is the lower's.
  * 1, 0: it has vanished, -1.
  */
-int diff_compare(const struct diff_walk *w, const char *name, struct entry *e);
+int diff_compare(const struct diff_walk *w, const char *name, struct entry *e,
+		 struct stat *ret_was);
 
 #endif
