@@ -38,9 +38,13 @@ const struct command *cmd_log(void);
 const struct command *cmd_reset(void);
 const struct command *cmd_fork(void);
 const struct command *cmd_tag(void);
+const struct command *cmd_squash(void);
 const struct command *cmd_save(void);
 const struct command *cmd_allow(void);
 const struct command *cmd_profile(void);
 const struct command *cmd_doctor(void);
+const struct command *cmd_gc(void);
+const struct command *cmd_fsck(void);
+const struct command *cmd_du(void);
 
 #endif

@@ -42,10 +42,14 @@ static const struct {
 	{NULL, cmd_reset},
 	{NULL, cmd_fork},
 	{NULL, cmd_tag},
+	{NULL, cmd_squash},
 	{"sharing", cmd_save},
 	{"trust and diagnosis", cmd_allow},
 	{NULL, cmd_profile},
 	{NULL, cmd_doctor},
+	{"store", cmd_gc},
+	{NULL, cmd_fsck},
+	{NULL, cmd_du},
 	/* clang-format on */
 };
 

@@ -259,25 +259,46 @@ int env_commit_upper(struct arena *a, const struct store *s, struct env *e,
 	return env_settle(a, s, e, err);
 }
 
-int env_commit_layer(struct arena *a, const struct store *s, struct env *e,
-		     const struct layer_stage *st, const struct commit *c, struct err *err)
+/* A layer that is complete in its staging folder. */
+struct layering {
+	const struct store *s;
+	const struct layer_stage *st;
+	const struct commit *c;
+};
+
+/* Publish it, and let the chain `on` grow by it. */
+static int put_layer(struct arena *a, const struct layering *l, struct env *e,
+		     const struct chain *on, struct err *err)
 {
 	_cleanup_fd_ int lock = -1;
-	struct commit joined = *c;
+	struct commit joined = *l->c;
 	struct env next = *e;
 	bool fresh;
 
-	if (layer_lock(s, false, &lock, err) < 0 ||
-	    layer_publish(s, st, c->digest, &fresh, err) < 0)
+	if (layer_lock(l->s, false, &lock, err) < 0 ||
+	    layer_publish(l->s, l->st, l->c->digest, &fresh, err) < 0)
 		return failed(e, err);
 	joined.tree = LAYER_TREE;
-	if (!fresh && join_layer(a, s, env_map_name(e), &joined, st->fd, LAYER_TREE, err) < 0)
+	if (!fresh && join_layer(a, l->s, env_map_name(e), &joined, l->st->fd, LAYER_TREE, err) < 0)
 		return failed(e, err);
+	next.chain = *on;
 	add_commit(a, &next.chain, &joined);
 	if (env_record_write(e->fd, &next, err) < 0)
 		return failed(e, err);
 	*e = next;
 	return 0;
+}
+
+int env_commit_layer(struct arena *a, const struct store *s, struct env *e,
+		     const struct layer_stage *st, const struct commit *c, struct err *err)
+{
+	return put_layer(a, &(struct layering){s, st, c}, e, &e->chain, err);
+}
+
+int env_replace_layers(struct arena *a, const struct store *s, struct env *e,
+		       const struct layer_stage *st, const struct commit *c, struct err *err)
+{
+	return put_layer(a, &(struct layering){s, st, c}, e, &(struct chain){0}, err);
 }
 
 int env_set_chain(struct arena *a, const struct store *s, struct env *e, const struct chain *chain,

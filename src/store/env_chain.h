@@ -39,6 +39,10 @@ int env_commit_upper(struct arena *a, const struct store *s, struct env *e,
 int env_commit_layer(struct arena *a, const struct store *s, struct env *e,
 		     const struct layer_stage *st, const struct commit *c, struct err *err);
 
+/* Likewise, but the layer takes the place of all that are in the chain: it shows the same as they. */
+int env_replace_layers(struct arena *a, const struct store *s, struct env *e,
+		       const struct layer_stage *st, const struct commit *c, struct err *err);
+
 /* Another chain, and an empty upper folder. */
 int env_set_chain(struct arena *a, const struct store *s, struct env *e, const struct chain *chain,
 		  struct err *err);

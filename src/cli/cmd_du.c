@@ -1,0 +1,292 @@
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/err.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "cli/care.h"
+#include "cli/command.h"
+#include "cli/open.h"
+#include "cli/out.h"
+#include "run/view.h"
+#include "store/fsck.h"
+#include "store/layer.h"
+#include "store/roots.h"
+#include "store/tag.h"
+#include "store/tree.h"
+
+#define ID_WIDTH 32
+#define SIZE_COLUMN 9
+#define SHORT 12
+
+struct values {
+	bool json;
+};
+
+static const struct opt opts[] = {
+	{"json", 0, NULL, offsetof(struct values, json), "as JSON"},
+	{0},
+};
+
+/* Folders of the store that are to be measured. */
+struct measuring {
+	const struct store *s;
+	struct strv paths;
+	uint64_t *bytes; /* of each; shared with the child */
+};
+
+struct du {
+	struct arena *a;
+	struct roots roots;
+	char **layers;
+	size_t n_layers;
+	struct measuring
+		m; /* layers; then the whole folder, upper and home of each environment; then the rest */
+};
+
+#define OF_ENV 3 /* paths of an environment */
+
+static int measure_inside(void *arg, struct err *err)
+{
+	const struct measuring *m = arg;
+
+	for (size_t i = 0; i < m->paths.n; i++) {
+		if (tree_usage(m->s->fd, m->paths.v[i], &m->bytes[i], err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static const uint64_t *of_env(const struct du *d, size_t i)
+{
+	return &d->m.bytes[d->n_layers + OF_ENV * i];
+}
+
+static uint64_t of_rest(const struct du *d, size_t i)
+{
+	return d->m.bytes[d->n_layers + OF_ENV * d->roots.n_envs + i];
+}
+
+static int measure(struct du *d, const struct store *s, struct err *err)
+{
+	const struct plan *plan;
+
+	d->m.s = s;
+	if (roots_read(d->a, s, &d->roots, err) < 0 ||
+	    layer_list(d->a, s, &d->layers, &d->n_layers, err) < 0)
+		return -1;
+	for (size_t i = 0; i < d->n_layers; i++)
+		strv_pushf(d->a, &d->m.paths, "layers/%s", d->layers[i]);
+	for (size_t i = 0; i < d->roots.n_envs; i++) {
+		const struct env *e = &d->roots.envs[i];
+
+		strv_pushf(d->a, &d->m.paths, "envs/%s", e->id);
+		strv_pushf(d->a, &d->m.paths, "envs/%s/%s", e->id, e->upper);
+		strv_pushf(d->a, &d->m.paths, "envs/%s/home", e->id);
+	}
+	strv_push(d->a, &d->m.paths, "tmp");
+	strv_push(d->a, &d->m.paths, FSCK_QUARANTINE);
+	d->m.bytes = care_shared(d->m.paths.n * sizeof(*d->m.bytes));
+	if (care_plan(d->a, s, NULL, &plan, err) < 0)
+		return -1;
+	return userns_call(plan, measure_inside, &d->m, err);
+}
+
+static bool has(const struct chain *c, const char *digest)
+{
+	for (size_t i = 0; i < c->n; i++) {
+		if (str_eq(c->v[i].digest, digest))
+			return true;
+	}
+	return false;
+}
+
+static size_t users_of(const struct du *d, const char *digest)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < d->roots.n_envs; i++)
+		n += has(&d->roots.envs[i].chain, digest);
+	for (size_t i = 0; i < d->roots.n_tags; i++)
+		n += has(&d->roots.tags[i].chain, digest);
+	return n;
+}
+
+/* The layers of a chain, each once; *ret_own: those that nothing else needs. */
+static uint64_t layers_of(const struct du *d, const struct chain *c, uint64_t *ret_own)
+{
+	uint64_t all = 0;
+
+	*ret_own = 0;
+	for (size_t i = 0; i < d->n_layers; i++) {
+		if (!has(c, d->layers[i]))
+			continue;
+		all += d->m.bytes[i];
+		if (users_of(d, d->layers[i]) == 1)
+			*ret_own += d->m.bytes[i];
+	}
+	return all;
+}
+
+static uint64_t total(const struct du *d)
+{
+	uint64_t sum = of_rest(d, 0) + of_rest(d, 1);
+
+	for (size_t i = 0; i < d->n_layers; i++)
+		sum += d->m.bytes[i];
+	for (size_t i = 0; i < d->roots.n_envs; i++)
+		sum += of_env(d, i)[0];
+	return sum;
+}
+
+static json_t *number(uint64_t n)
+{
+	return json_integer((json_int_t)n);
+}
+
+static json_t *json_chain(const struct du *d, json_t *o, const struct chain *c)
+{
+	uint64_t own;
+
+	json_object_set_new(o, "layers", number(layers_of(d, c, &own)));
+	json_object_set_new(o, "layersOwn", number(own));
+	return o;
+}
+
+static int print_json(const struct du *d, struct err *err)
+{
+	json_t *root = json_object();
+	json_t *envs = json_array();
+	json_t *tags = json_array();
+	json_t *layers = json_array();
+
+	for (size_t i = 0; i < d->roots.n_envs; i++) {
+		json_t *o = json_object();
+
+		json_object_set_new(o, "id", out_json_string(d->roots.envs[i].id));
+		json_object_set_new(o, "bytes", number(of_env(d, i)[0]));
+		json_object_set_new(o, "upper", number(of_env(d, i)[1]));
+		json_object_set_new(o, "home", number(of_env(d, i)[2]));
+		json_array_append_new(envs, json_chain(d, o, &d->roots.envs[i].chain));
+	}
+	for (size_t i = 0; i < d->roots.n_tags; i++) {
+		json_t *o = json_object();
+
+		json_object_set_new(o, "name", out_json_string(d->roots.tags[i].name));
+		json_array_append_new(tags, json_chain(d, o, &d->roots.tags[i].chain));
+	}
+	for (size_t i = 0; i < d->n_layers; i++) {
+		json_t *o = json_object();
+
+		json_object_set_new(o, "digest", json_string(d->layers[i]));
+		json_object_set_new(o, "bytes", number(d->m.bytes[i]));
+		json_object_set_new(o, "users", number(users_of(d, d->layers[i])));
+		json_array_append_new(layers, o);
+	}
+	json_object_set_new(root, "environments", envs);
+	json_object_set_new(root, "tags", tags);
+	json_object_set_new(root, "layers", layers);
+	json_object_set_new(root, "tmp", number(of_rest(d, 0)));
+	json_object_set_new(root, "quarantine", number(of_rest(d, 1)));
+	json_object_set_new(root, "total", number(total(d)));
+	return out_json(root, err);
+}
+
+static void size_cell(struct buf *b, uint64_t bytes)
+{
+	_cleanup_buf_ struct buf size = {0};
+
+	out_size(&size, bytes);
+	buf_printf(b, " %*s", SIZE_COLUMN, size.p);
+}
+
+static void print_envs(const struct du *d, struct buf *b)
+{
+	buf_printf(b, "%-*s %*s %*s %*s %*s\n", ID_WIDTH, "ENVIRONMENT", SIZE_COLUMN, "CHANGES",
+		   SIZE_COLUMN, "HOME", SIZE_COLUMN, "LAYERS", SIZE_COLUMN, "OF ITS OWN");
+	for (size_t i = 0; i < d->roots.n_envs; i++) {
+		uint64_t own;
+		uint64_t all = layers_of(d, &d->roots.envs[i].chain, &own);
+
+		out_cell(b, d->roots.envs[i].id, ID_WIDTH);
+		size_cell(b, of_env(d, i)[1]);
+		size_cell(b, of_env(d, i)[2]);
+		size_cell(b, all);
+		size_cell(b, own);
+		buf_adds(b, "\n");
+	}
+}
+
+static void print_tags(const struct du *d, struct buf *b)
+{
+	if (d->roots.n_tags == 0)
+		return;
+	buf_printf(b, "\n%-*s %*s %*s\n", ID_WIDTH, "TAG", SIZE_COLUMN, "LAYERS", SIZE_COLUMN,
+		   "OF ITS OWN");
+	for (size_t i = 0; i < d->roots.n_tags; i++) {
+		uint64_t own;
+		uint64_t all = layers_of(d, &d->roots.tags[i].chain, &own);
+
+		out_cell(b, d->roots.tags[i].name, ID_WIDTH);
+		size_cell(b, all);
+		size_cell(b, own);
+		buf_adds(b, "\n");
+	}
+}
+
+static int print_text(const struct du *d, struct err *err)
+{
+	_cleanup_buf_ struct buf b = {0};
+
+	print_envs(d, &b);
+	print_tags(d, &b);
+	if (d->n_layers > 0)
+		buf_printf(&b, "\n%-*s %*s %*s\n", ID_WIDTH, "LAYER", SIZE_COLUMN, "SIZE",
+			   SIZE_COLUMN, "USED BY");
+	for (size_t i = 0; i < d->n_layers; i++) {
+		buf_printf(&b, "%-*.*s", ID_WIDTH, SHORT, d->layers[i]);
+		size_cell(&b, d->m.bytes[i]);
+		buf_printf(&b, " %*zu\n", SIZE_COLUMN, users_of(d, d->layers[i]));
+	}
+	buf_printf(&b, "\n%-*s", ID_WIDTH, "leftovers (tmp)");
+	size_cell(&b, of_rest(d, 0));
+	buf_printf(&b, "\n%-*s", ID_WIDTH, "put aside (quarantine)");
+	size_cell(&b, of_rest(d, 1));
+	buf_printf(&b, "\n%-*s", ID_WIDTH, "all");
+	size_cell(&b, total(d));
+	buf_adds(&b, "\n");
+	return out_write(&b, err);
+}
+
+static int du(const struct cli *cli, const void *values, struct err *err)
+{
+	const struct values *v = values;
+	_cleanup_workplace_ struct workplace w = WORKPLACE_EMPTY;
+	struct du d = {.a = cli->a};
+
+	if (store_open(cli->a, &w.store, err) < 0 || measure(&d, &w.store, err) < 0)
+		return -1;
+	for (size_t i = 0; i < d.roots.damaged.n; i++)
+		log_warn("left out: %s", d.roots.damaged.v[i].why);
+	return v->json ? print_json(&d, err) : print_text(&d, err);
+}
+
+const struct command *cmd_du(void)
+{
+	static const struct command row = {
+		.table =
+			{.name = "du",
+			 .summary = "show what takes the space of the store",
+			 .details =
+				 "Show what environments, tags and layers take of the disk.  A layer that several\n"
+				 "need counts once in the sum; OF ITS OWN are those that nothing else needs.",
+			 .opts = opts},
+		.values_size = sizeof(struct values),
+		.run = du,
+	};
+
+	return &row;
+}
