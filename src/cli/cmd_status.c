@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "cli/command.h"
+#include "cli/history.h"
 #include "cli/open.h"
 #include "cli/out.h"
 #include "conf/profile.h"
@@ -33,6 +34,8 @@ struct status {
 	const char *rung;
 	const char *driver;
 	const char *home;
+	const char *layer;   /* the digest of its last layer */
+	const char *other;   /* the host that this layer was made over, where that is another */
 	const char *trouble; /* why it could not be planned here */
 	bool running;
 	bool old_profile; /* it runs what sbx.ini said before */
@@ -77,6 +80,16 @@ static void ask_plan(struct arena *a, struct status *s)
 	s->home = arena_printf(a, "%s/home", plan->env_dir);
 }
 
+static void ask_layers(struct arena *a, struct status *s)
+{
+	const struct chain *c = &s->w->env.chain;
+
+	if (!s->w->env.id || c->n == 0)
+		return;
+	s->layer = c->v[c->n - 1].digest;
+	s->other = history_other_host(a, s->w, true);
+}
+
 static int print_json(const struct status *s, struct err *err)
 {
 	const struct workplace *w = s->w;
@@ -96,6 +109,9 @@ static int print_json(const struct status *s, struct err *err)
 	json_object_set_new(o, "profile_changed", json_boolean(s->running && s->old_profile));
 	json_object_set_new(o, "ids", out_json_string(s->rung));
 	json_object_set_new(o, "driver", out_json_string(s->driver));
+	json_object_set_new(o, "layers", json_integer((json_int_t)w->env.chain.n));
+	json_object_set_new(o, "layer", out_json_string(s->layer));
+	json_object_set_new(o, "layer_host", out_json_string(s->other));
 	json_object_set_new(o, "network", out_json_string(net_mode_name(w->profile->net.mode)));
 	json_object_set_new(o, "home", out_json_string(s->home));
 	json_object_set_new(o, "trouble", out_json_string(s->trouble));
@@ -107,6 +123,19 @@ static void line(struct buf *b, const char *key, const char *value)
 	out_cell(b, key, 13);
 	out_cell(b, value ? value : "-", 0);
 	buf_adds(b, "\n");
+}
+
+/* "3, the last 0123456789ab (tools)" */
+static const char *layers(struct arena *a, const struct workplace *w)
+{
+	const struct chain *c = &w->env.chain;
+	const struct commit *top;
+
+	if (!w->env.id || c->n == 0)
+		return "none (sbx commit makes one)";
+	top = &c->v[c->n - 1];
+	return arena_printf(a, "%zu, the last %.*s%s%s%s", c->n, HISTORY_SHORT, top->digest,
+			    top->message[0] ? " (" : "", top->message, top->message[0] ? ")" : "");
 }
 
 static int print_text(struct arena *a, const struct status *s, struct err *err)
@@ -131,11 +160,15 @@ static int print_text(struct arena *a, const struct status *s, struct err *err)
 	line(&b, "state", state.p);
 	line(&b, "ids", s->rung);
 	line(&b, "root", s->driver);
+	line(&b, "layers", layers(a, w));
 	line(&b, "network", net_mode_name(w->profile->net.mode));
 	line(&b, "home", s->home);
 	if (s->running && s->old_profile)
 		line(&b, "note",
 		     "sbx.ini has changed since it started: sbx stop, to start with it");
+	if (s->other)
+		line(&b, "note",
+		     arena_printf(a, "its last layer was made over another host: %s", s->other));
 	if (s->trouble)
 		line(&b, "trouble", s->trouble);
 	return out_write(&b, err);
@@ -155,6 +188,7 @@ static int status(const struct cli *cli, const void *values, struct err *err)
 		return -1;
 	}
 	s.name = w.profile->name.s;
+	ask_layers(cli->a, &s);
 	if (ask_running(&s, err) < 0)
 		return -1;
 	ask_plan(cli->a, &s);
@@ -169,7 +203,7 @@ const struct command *cmd_status(void)
 			 .summary = "tell of the project's sandbox: running or not, ids, network",
 			 .details =
 				 "Tell of the project's sandbox: whether it runs and since when, which rung of the\n"
-				 "ladder of id maps it uses, what makes its root, its network, its home.",
+				 "ladder of id maps it uses, what makes its root, its layers, its network, its home.",
 			 .opts = opts},
 		.values_size = sizeof(struct values),
 		.run = status,

@@ -11,6 +11,7 @@
 #include "base/path.h"
 #include "base/str.h"
 #include "conf/profile.h"
+#include "plan/fingerprint.h"
 #include "plan/plan.h"
 #include "run/view.h"
 #include "store/env_chain.h"
@@ -241,4 +242,19 @@ int history_chain(struct arena *a, const struct workplace *w, const char *word, 
 	}
 	err_kind(err, ERR_USAGE, "no layer and no tag '%s'", word);
 	return err_hint(err, "'sbx log' shows the layers, 'sbx tag' the tags");
+}
+
+const char *history_other_host(struct arena *a, const struct workplace *w, bool packages)
+{
+	const struct chain *c = &w->env.chain;
+	_cleanup_fd_ int fd = -1;
+	struct layer_info info;
+	struct err why = {0};
+
+	if (w->profile->base.kind != BASE_HOST || c->n == 0 ||
+	    layer_open(a, &w->store, c->v[c->n - 1].digest, &fd, &info, &why) < 0 || !info.host)
+		return NULL;
+	if (packages)
+		return strcmp(info.host, fingerprint_host(a)) == 0 ? NULL : info.host;
+	return str_starts(info.host, fingerprint_system(a)) ? NULL : info.host;
 }

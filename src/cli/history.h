@@ -5,6 +5,7 @@
 #ifndef SBX_CLI_HISTORY_H
 #define SBX_CLI_HISTORY_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -59,6 +60,12 @@ const char *const *history_trees(struct arena *a, const struct store *s, const s
  */
 int history_chain(struct arena *a, const struct workplace *w, const char *word, struct chain *ret,
 		  struct err *err);
+
+/*
+ * Where the host's root is the base: the fingerprint of the host over which the last layer was made,
+ * if that is not this one; else NULL.  Without `packages`, only the system counts, not its package list.
+ */
+const char *history_other_host(struct arena *a, const struct workplace *w, bool packages);
 
 /* For messages: twelve digits. */
 #define HISTORY_SHORT 12

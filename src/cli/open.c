@@ -230,6 +230,8 @@ static int set_used(struct workplace *w, const struct plan *plan, struct err *er
 static int connect_or_start(struct arena *a, struct workplace *w, const struct plan **ret_plan,
 			    int *ret_sock, struct err *err)
 {
+	const char *other;
+
 	if (client_connect(&w->env, ret_sock, err) == 0)
 		return 0;
 	if (err->errnum != ENOENT)
@@ -246,6 +248,10 @@ static int connect_or_start(struct arena *a, struct workplace *w, const struct p
 	 * environment that `sbx rm` knows how to remove. */
 	if (set_used(w, *ret_plan, err) < 0)
 		return -1;
+	other = history_other_host(a, w, false);
+	if (other)
+		log_warn("the layers of '%s' were made over another host (%s): they may not fit",
+			 w->env.id, other);
 	return client_start(*ret_plan, &w->env, w->digest, ret_sock, err);
 }
 
