@@ -36,6 +36,15 @@ int care_plan(struct arena *a, const struct store *s, const char *map, const str
 	return history_plan(a, &w, ret, err);
 }
 
+void care_tidy(struct arena *a, const struct store *s)
+{
+	struct err why = {0};
+
+	if (care_sweep(a, s, NULL, NULL, &why) < 0)
+		log_warn("what an earlier command left in '%s/tmp' is still there: %s", s->dir,
+			 why.msg);
+}
+
 void *care_shared(size_t size)
 {
 	void *p = mmap(NULL, size ? size : 1, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,

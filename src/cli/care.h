@@ -27,6 +27,9 @@ int care_plan(struct arena *a, const struct store *s, const char *map, const str
 int care_sweep(struct arena *a, const struct store *s, size_t *ret_n, uint64_t *ret_bytes,
 	       struct err *err);
 
+/* The same for a command whose own work does not depend on it: a failure is only warned of. */
+void care_tidy(struct arena *a, const struct store *s);
+
 /* Memory that a child made by fork(2) shares, zeroed; free by munmap(2) or the end of the process. */
 void *care_shared(size_t size);
 

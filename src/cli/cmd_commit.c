@@ -12,6 +12,7 @@
 #include "base/mem.h"
 #include "base/num.h"
 #include "base/str.h"
+#include "cli/care.h"
 #include "cli/command.h"
 #include "cli/history.h"
 #include "cli/out.h"
@@ -172,6 +173,7 @@ static int commit(const struct cli *cli, const void *values, struct err *err)
 	if (history_open(cli->a, &v->where, &w, err) < 0 ||
 	    hold(cli->a, &w, &held, &job.in.running, err) < 0)
 		return -1;
+	care_tidy(cli->a, &w.store);
 	job.result = mmap(NULL, sizeof(*job.result), PROT_READ | PROT_WRITE,
 			  MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (job.result == MAP_FAILED)

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "cli/care.h"
 #include "cli/command.h"
 #include "cli/history.h"
 #include "store/env_chain.h"
@@ -56,6 +57,7 @@ static int fork_env(const struct cli *cli, const void *values, struct err *err)
 	if (client_hold_start(&w.env, &held, err) < 0 || history_read_anew(cli->a, &w, err) < 0 ||
 	    layer_lock(&w.store, false, &lock, err) < 0)
 		return -1;
+	care_tidy(cli->a, &w.store);
 	if (env_make_fork(cli->a, &w.store, &w.env, name, &w.env.chain, err) < 0)
 		return -1;
 	log_info("made the environment '%s' with %zu layer%s of '%s'; sbx enter -e %s", name,

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "cli/care.h"
 #include "cli/command.h"
 #include "cli/history.h"
 #include "plan/plan.h"
@@ -89,6 +90,7 @@ static int reset(const struct cli *cli, const void *values, struct err *err)
 	if (history_open(cli->a, &v->where, &w, err) < 0 ||
 	    history_hold(cli->a, &w, "reset", &held, err) < 0)
 		return -1;
+	care_tidy(cli->a, &w.store);
 	job.chain = w.env.chain;
 	if (word && history_chain(cli->a, &w, word, &job.chain, err) < 0)
 		return -1;

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/path.h"
+#include "cli/care.h"
 #include "cli/command.h"
 #include "cli/open.h"
 #include "cli/out.h"
@@ -111,6 +112,7 @@ static int rm(const struct cli *cli, const void *values, struct err *err)
 		return -1;
 	if (hold(&w, &held, err) < 0 || look_again(cli->a, &w, err) < 0)
 		return -1;
+	care_tidy(cli->a, &w.store);
 	if (env_retire(cli->a, &w.store, &w.env, &tmp, err) < 0)
 		return -1;
 	if (remove_whole(cli->a, &w, tmp, err) < 0) {
