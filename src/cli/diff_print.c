@@ -115,7 +115,7 @@ void diff_stat_line(const struct entry *e, struct buf *ret)
 	add_change(e, ret);
 	if (has_new_bytes(e)) {
 		buf_adds(ret, "  ");
-		if (e->was && S_ISREG(e->was->st_mode)) {
+		if (e->was && S_ISREG(e->was->st_mode) && e->was->st_size != e->st.st_size) {
 			out_size(ret, (uint64_t)e->was->st_size);
 			buf_adds(ret, " -> ");
 		}
