@@ -7,8 +7,9 @@
 
 #include "base/digest.h"
 
-#include <openssl/sha.h>
 #include <stdlib.h>
+
+#include <openssl/sha.h>
 
 #include "base/mem.h"
 
@@ -45,6 +46,8 @@ void digest_end(struct digest *d, char ret_hex[DIGEST_HEX + 1])
 
 void digest_free(struct digest **d)
 {
+	if (!d)
+		return;
 	free(*d);
 	*d = NULL;
 }

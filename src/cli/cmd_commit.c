@@ -18,7 +18,7 @@
 #include "cli/out.h"
 #include "cli/progress.h"
 #include "conf/profile.h"
-#include "plan/fingerprint.h"
+#include "plan/host_fingerprint.h"
 #include "plan/plan.h"
 #include "run/view.h"
 #include "store/commit.h"

@@ -11,7 +11,7 @@
 #include "base/path.h"
 #include "base/str.h"
 #include "conf/profile.h"
-#include "plan/fingerprint.h"
+#include "plan/host_fingerprint.h"
 #include "plan/plan.h"
 #include "run/view.h"
 #include "store/env_chain.h"

@@ -148,12 +148,19 @@ static int move_tree(int from_fd, const char *from, int to_fd, const char *to, s
 	return 0;
 }
 
+/* A folder that may become the tree of a layer for the map. */
+struct tree_at {
+	int fd; /* borrowed */
+	const char *name;
+	const char *map;
+};
+
 /*
- * The same layer was there before.  Where it has no tree for this map, it gets `name` of from_fd (which
+ * The same layer was there before.  Where it has no tree for this map, it gets `tree` (which
  * may be gone already); else that is not needed.  Sets the tree of `c`.
  */
-static int join_layer(struct arena *a, const struct store *s, const char *map, struct commit *c,
-		      int from_fd, const char *name, struct err *err)
+static int join_layer(struct arena *a, const struct store *s, const struct tree_at *tree,
+		      struct commit *c, struct err *err)
 {
 	_cleanup_fd_ int fd = -1;
 	struct layer_info info;
@@ -161,12 +168,12 @@ static int join_layer(struct arena *a, const struct store *s, const char *map, s
 	c->tree = LAYER_TREE;
 	if (layer_open(a, s, c->digest, &fd, &info, err) < 0)
 		return -1;
-	if (str_eq(info.map, map))
+	if (str_eq(info.map, tree->map))
 		return 0;
-	c->tree = arena_printf(a, LAYER_TREE "-%s", map);
+	c->tree = arena_printf(a, LAYER_TREE "-%s", tree->map);
 	if (faccessat(fd, c->tree, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
 		return 0;
-	return move_tree(from_fd, name, fd, c->tree, err);
+	return move_tree(tree->fd, tree->name, fd, c->tree, err);
 }
 
 /* The staging folder, with the upper as its tree, becomes the layer. */
@@ -183,7 +190,8 @@ static int publish(struct arena *a, const struct store *s, struct env *e, struct
 	if (fd >= 0 && carry_over(a, e, fd, err) < 0)
 		return -1;
 	if (faccessat(s->fd, layer, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
-		return join_layer(a, s, env_map_name(e), &e->pending, e->fd, e->upper, err);
+		return join_layer(a, s, &(struct tree_at){e->fd, e->upper, env_map_name(e)},
+				  &e->pending, err);
 	if (fd < 0)
 		return err_errno(err, ENOENT, "cannot open '%s'", path);
 	st.fd = fd;
@@ -271,6 +279,7 @@ static int put_layer(struct arena *a, const struct layering *l, struct env *e,
 		     const struct chain *on, struct err *err)
 {
 	_cleanup_fd_ int lock = -1;
+	const struct tree_at tree = {l->st->fd, LAYER_TREE, env_map_name(e)};
 	struct commit joined = *l->c;
 	struct env next = *e;
 	bool fresh;
@@ -279,7 +288,7 @@ static int put_layer(struct arena *a, const struct layering *l, struct env *e,
 	    layer_publish(l->s, l->st, l->c->digest, &fresh, err) < 0)
 		return failed(e, err);
 	joined.tree = LAYER_TREE;
-	if (!fresh && join_layer(a, l->s, env_map_name(e), &joined, l->st->fd, LAYER_TREE, err) < 0)
+	if (!fresh && join_layer(a, l->s, &tree, &joined, err) < 0)
 		return failed(e, err);
 	next.chain = *on;
 	add_commit(a, &next.chain, &joined);
@@ -315,15 +324,4 @@ int env_set_chain(struct arena *a, const struct store *s, struct env *e, const s
 		return failed(e, err);
 	*e = next;
 	return env_settle(a, s, e, err);
-}
-
-int env_swap_chain(struct env *e, const struct chain *chain, struct err *err)
-{
-	struct env next = *e;
-
-	next.chain = *chain;
-	if (env_record_write(e->fd, &next, err) < 0)
-		return failed(e, err);
-	*e = next;
-	return 0;
 }

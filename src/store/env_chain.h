@@ -47,9 +47,6 @@ int env_replace_layers(struct arena *a, const struct store *s, struct env *e,
 int env_set_chain(struct arena *a, const struct store *s, struct env *e, const struct chain *chain,
 		  struct err *err);
 
-/* Another chain that shows the same: the upper folder stays. */
-int env_swap_chain(struct env *e, const struct chain *chain, struct err *err);
-
 /* End what a crash left half-done. */
 int env_settle(struct arena *a, const struct store *s, struct env *e, struct err *err);
 

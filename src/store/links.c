@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "base/proc.h"
 
 struct inode {
 	dev_t dev;
@@ -40,8 +41,9 @@ struct links *links_new(void)
 
 void links_free(struct links **l)
 {
-	if (*l)
-		tdestroy((*l)->tree, free_inode);
+	if (!l || !*l)
+		return;
+	tdestroy((*l)->tree, free_inode);
 	free(*l);
 	*l = NULL;
 }
@@ -61,6 +63,6 @@ const char *links_first(struct links *l, const struct stat *st, const char *path
 	*inode = key;
 	inode->path = xstrdup(path);
 	if (!tsearch(inode, &l->tree, compare))
-		abort();
+		proc_give_up("out of memory");
 	return NULL;
 }

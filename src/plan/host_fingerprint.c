@@ -1,4 +1,4 @@
-#include "plan/fingerprint.h"
+#include "plan/host_fingerprint.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,8 +1,8 @@
 /*
- * fingerprint — which host a layer lies on, where the host's own root is its base.
+ * host_fingerprint — which host a layer lies on, where the host's own root is its base.
  */
-#ifndef SBX_PLAN_FINGERPRINT_H
-#define SBX_PLAN_FINGERPRINT_H
+#ifndef SBX_PLAN_HOST_FINGERPRINT_H
+#define SBX_PLAN_HOST_FINGERPRINT_H
 
 struct arena;
 
