@@ -23,12 +23,12 @@ void descent_done(struct descent *d)
 /* `name` is one part, or "." or "..". */
 static int open_part(const struct descent *d, int dir_fd, const char *name)
 {
-	int fd;
+	_cleanup_fd_ int fd = -1;
 
 	do {
 		fd = openat(dir_fd, name, d->flags | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	} while (fd < 0 && errno == EINTR);
-	return fd;
+	return TAKE_FD(fd);
 }
 
 static int push(struct descent *d, int fd, size_t path_len)
@@ -99,7 +99,7 @@ static int open_again(const struct descent *d)
 	while (fd >= 0 && *part) {
 		size_t len = strcspn(part, "/");
 		char end = part[len];
-		int next;
+		_cleanup_fd_ int next = -1;
 
 		part[len] = '\0';
 		next = open_part(d, fd, part);
@@ -107,7 +107,7 @@ static int open_again(const struct descent *d)
 		if (next < 0)
 			return -1;
 		cleanup_fd(&fd);
-		fd = next;
+		fd = TAKE_FD(next);
 		part += len + (end ? 1 : 0);
 	}
 	return TAKE_FD(fd);

@@ -25,13 +25,13 @@ static enum outcome failed(const struct diff_walk *w, int errnum, const char *na
 /* A file's contents are looked at only where the sizes are equal. */
 static int open_file(int dir_fd, const char *name)
 {
-	int fd;
+	_cleanup_fd_ int fd = -1;
 
 	do {
 		fd = openat(dir_fd, name,
 			    O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 	} while (fd < 0 && errno == EINTR);
-	return fd;
+	return TAKE_FD(fd);
 }
 
 /* As many bytes as there are, up to DIFF_BUFFER. */

@@ -13,6 +13,8 @@
 
 void diff_children_done(struct diff_children *c)
 {
+	if (!c)
+		return;
 	arena_free(c->a);
 	free(c->v);
 	*c = (struct diff_children){0};

@@ -1,5 +1,6 @@
 /* Covers store/diff, store/diff_compare and store/diff_list. */
 #include "diff_world.h"
+#include "store/diff_internal.h"
 
 static void touch(int dir_fd, const char *name)
 {
@@ -404,6 +405,15 @@ static void test_unusable_folders(void **state)
 	assert_int_equal(all.n, 0);
 }
 
+static void test_zeroed(void **state)
+{
+	struct diff_children c = {0};
+
+	(void)state;
+	diff_children_done(&c);
+	diff_children_done(NULL);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -427,6 +437,7 @@ int main(void)
 		DIFF_TEST(test_many),
 		DIFF_TEST(test_no_descriptors_stay),
 		DIFF_TEST(test_unusable_folders),
+		cmocka_unit_test(test_zeroed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -95,8 +95,7 @@ static void test_no_program(void **state)
 	assert_int_equal(setenv("PATH", "/none", 1), 0);
 	assert_int_equal(diff_patch_program(&program, &err), -1);
 	assert_string_equal(err.msg, "cannot show a patch: the host has no program 'diff'");
-	assert_string_equal(err.hint,
-			    "install it (the package diffutils), or leave out --patch");
+	assert_string_equal(err.hint, "install it (the package diffutils), or leave out --patch");
 	assert_null(program);
 	file(d->upper, "f", "1");
 	assert_int_equal(diff_entries(d->w->a, &in, &all, &err), 0);

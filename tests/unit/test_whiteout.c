@@ -149,6 +149,18 @@ static void test_normalise(void **state)
 	assert_true(has_xattr(d->upper, "a/b/f", "user.mine"));
 }
 
+/* proc(5) knows no attributes. */
+static void test_no_attributes(void **state)
+{
+	_cleanup_fd_ int fd = open("/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct err err = {0};
+
+	(void)state;
+	assert_int_equal(whiteout_make_opaque(fd, &err), -1);
+	assert_int_equal(err.errnum, ENOTSUP);
+	assert_string_equal(err.hint, "the store needs a filesystem with user attributes (user.*)");
+}
+
 static void test_normalise_fails(void **state)
 {
 	struct err err = {0};
@@ -165,6 +177,7 @@ int main(void)
 		cmocka_unit_test(test_bookkeeping),
 		DIFF_TEST(test_made),
 		DIFF_TEST(test_normalise),
+		cmocka_unit_test(test_no_attributes),
 		cmocka_unit_test(test_normalise_fails),
 	};
 
