@@ -19,7 +19,7 @@
 #include "store/diff.h"
 
 /* A larger file is no text that anybody reads. */
-#define TEXT_MAX (32U * 1024 * 1024)
+#define TEXT_MAX ((off_t)32 << 20)
 
 /* As git: a NUL near the beginning makes it binary. */
 #define LOOKED_AT 8000U

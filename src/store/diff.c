@@ -14,7 +14,7 @@
  * A path longer than this is refused: a tree of n folders one in the other has paths of n × n bytes
  * in all, which whoever works in the sandbox could make at no cost.
  */
-#define PATH_LIMIT (64U * 1024)
+#define PATH_LIMIT 65536U
 
 /* A folder on the way from the root to where the walk is. */
 struct level {

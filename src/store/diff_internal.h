@@ -11,7 +11,7 @@
 
 struct err;
 
-#define DIFF_BUFFER (128 * 1024)
+#define DIFF_BUFFER 131072
 
 /* A name in a folder of the upper, or one that an opaque folder hides. */
 struct diff_child {
