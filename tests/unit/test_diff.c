@@ -308,7 +308,7 @@ static void test_deep(void **state)
 	struct entries all = {0};
 	struct err err = {0};
 	const struct diff_input in = {.lower = d->lower, .upper = d->upper};
-	int at[2] = {dup(d->lower), dup(d->upper)};
+	int at[2] = {fcntl(d->lower, F_DUPFD_CLOEXEC, 3), fcntl(d->upper, F_DUPFD_CLOEXEC, 3)};
 	struct stat st;
 
 	/* Deeper than descriptors and PATH_MAX go. */
@@ -340,7 +340,7 @@ static void test_too_deep(void **state)
 	struct err err = {0};
 	const struct diff_input in = {.lower = d->lower, .upper = d->upper};
 	char name[251];
-	int at = dup(d->upper);
+	int at = fcntl(d->upper, F_DUPFD_CLOEXEC, 3);
 
 	memset(name, 'n', 250);
 	name[250] = '\0';
@@ -377,7 +377,7 @@ static void test_many(void **state)
 static void test_no_descriptors_stay(void **state)
 {
 	struct diff_world *d = *state;
-	int before = dup(0);
+	int before = fcntl(0, F_DUPFD_CLOEXEC, 3);
 	int after;
 
 	/* The lowest free number: one that stays open takes it. */
@@ -388,7 +388,7 @@ static void test_no_descriptors_stay(void **state)
 	file(d->upper, "a/x", "");
 	xattr(d->upper, "a", "user.overlay.opaque", "y");
 	(void)diff_plain(d);
-	after = dup(0);
+	after = fcntl(0, F_DUPFD_CLOEXEC, 3);
 	(void)close(after);
 	assert_int_equal(after, before);
 }
