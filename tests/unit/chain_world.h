@@ -18,7 +18,7 @@ struct site {
 	struct env e;
 };
 
-static inline void open_env(struct site *t)
+static inline void site_open(struct site *t)
 {
 	struct err err = {0};
 
@@ -29,7 +29,7 @@ static inline void open_env(struct site *t)
 static inline void reopen(struct site *t)
 {
 	env_done(&t->e);
-	open_env(t);
+	site_open(t);
 }
 
 static inline struct site site_new(void **state)
