@@ -35,12 +35,13 @@ struct job {
 	struct commit_result *result; /* shared with the child */
 };
 
-static int squash_inside(void *arg, struct err *err)
+static int squash_inside(const struct view *v, void *arg, struct err *err)
 {
 	_cleanup_arena_ struct arena *a = arena_new();
 	struct job *job = arg;
 	int r;
 
+	job->in.lower = v->lower;
 	progress_begin(&job->progress, "squashing");
 	r = squash(a, &job->in, job->result, err);
 	progress_end(&job->progress);
@@ -79,9 +80,11 @@ static int make(struct arena *a, struct workplace *w, const char *message, struc
 {
 	struct job job = {.in = {.store = &w->store, .env = &w->env, .newest = INT64_MAX}};
 	_cleanup_buf_ struct buf digest = {0};
+	struct workplace bare = *w;
 	const struct plan *plan;
 
-	if (read_host(a, w, &job.in.host, err) < 0 || history_plan(a, w, &plan, err) < 0)
+	bare.env.chain = (struct chain){0};
+	if (read_host(a, w, &job.in.host, err) < 0 || history_plan(a, &bare, &plan, err) < 0)
 		return -1;
 	job.in.owners = plan->rung == RUNG_SUBIDS;
 	job.in.now = (int64_t)time(NULL);
@@ -90,7 +93,7 @@ static int make(struct arena *a, struct workplace *w, const char *message, struc
 	job.in.progress = progress_tell;
 	job.in.progress_ctx = &job.progress;
 	job.result = care_shared(sizeof(*job.result));
-	if (userns_call(plan, squash_inside, &job, err) < 0)
+	if (view_call(plan, squash_inside, &job, err) < 0)
 		return -1;
 	log_info("made one layer of %zu", w->env.chain.n);
 	buf_printf(&digest, "%s\n", job.result->digest);

@@ -152,6 +152,49 @@ int merge_layers(struct arena *a, const int *trees, size_t n, struct merge *ret,
 	return 0;
 }
 
+/* Has the base something of that name? `ret_folder`: a folder. */
+static int look_below(struct descent *d, const char *path, bool *ret_there, bool *ret_folder,
+		      struct err *err)
+{
+	struct stat st;
+
+	*ret_there = false;
+	*ret_folder = false;
+	if (descent_to_parent(d, path) < 0 ||
+	    fstatat(d->fd, path_base(path), &st, AT_SYMLINK_NOFOLLOW) < 0) {
+		if (errno == ENOENT || errno == ENOTDIR || errno == ELOOP)
+			return 0;
+		return err_errno(err, errno, "cannot look at '/%s' in the base", path);
+	}
+	*ret_there = true;
+	*ret_folder = S_ISDIR(st.st_mode);
+	return 0;
+}
+
+int merge_trim(struct merge *m, int base, struct err *err)
+{
+	_cleanup_descent_ struct descent d = DESCENT_EMPTY;
+	size_t n = 0;
+
+	if (descent_begin(&d, base, O_PATH) < 0)
+		return err_errno(err, errno, "cannot open the base");
+	for (size_t i = 0; i < m->n; i++) {
+		struct entry *e = &m->v[i].entry;
+		bool there = true;
+		bool folder = true;
+
+		if ((e->verdict == ENTRY_DELETED || e->opaque) &&
+		    look_below(&d, e->path, &there, &folder, err) < 0)
+			return -1;
+		if (e->verdict == ENTRY_DELETED && !there)
+			continue;
+		e->opaque = e->opaque && folder;
+		m->v[n++] = m->v[i];
+	}
+	m->n = n;
+	return 0;
+}
+
 /* A tree that is copied from. */
 struct source {
 	struct descent at;

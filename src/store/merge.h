@@ -29,6 +29,12 @@ struct merge {
 /* Of `n` trees (descriptors), the lowest first. */
 int merge_layers(struct arena *a, const int *trees, size_t n, struct merge *ret, struct err *err);
 
+/*
+ * Leave out the deletions of what `base`, on which the result will lie, does not have.  They are not only
+ * needless: where the base has not even the folder, the kernel's overlay would list their names.
+ */
+int merge_trim(struct merge *m, int base, struct err *err);
+
 /* Make the result in the empty folder `to`: copies (reflinks where the filesystem has them), hard
  * links within a layer stay.  In the user namespace of the trees. */
 int merge_copy(const int *trees, size_t n, const struct merge *m, int to, struct err *err);

@@ -108,7 +108,7 @@ static int make_layer(struct arena *a, const struct commit_input *in, const stru
 
 	if (open_trees(a, in, &trees, err) < 0 || make_tree(st, &tree, err) < 0 ||
 	    merge_layers(a, trees.fds, trees.n, &m, err) < 0 ||
-	    merge_copy(trees.fds, trees.n, &m, tree, err) < 0)
+	    merge_trim(&m, in->lower, err) < 0 || merge_copy(trees.fds, trees.n, &m, tree, err) < 0)
 		return -1;
 	return emit(a, in, st, tree, &m, ret, err);
 }
