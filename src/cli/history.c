@@ -139,6 +139,8 @@ int history_settle(struct arena *a, struct workplace *w, struct err *err)
 	__attribute__((cleanup(client_hold_done))) struct client_hold held = CLIENT_HOLD_NONE;
 	struct err why = {0};
 
+	if (env_is_settled(&w->env))
+		return 0;
 	if (client_hold(&w->env, &held, &why) < 0) {
 		/* It runs: what is not settled is in nobody's way. */
 		if (why.errnum == EBUSY)
@@ -158,8 +160,9 @@ static int end_idle(struct workplace *w, const char *why, struct err *err)
 	if (client_connect(&w->env, &sock, err) < 0 || client_info(sock, &info, err) < 0)
 		return err->errnum == ENOENT || err->errnum == EAGAIN ? 0 : -1;
 	if (info.commands > 0) {
-		err_errno(err, EBUSY, "cannot %s: %u command%s in it", why, info.commands,
-			  info.commands == 1 ? " runs" : "s run");
+		err_set(err, "cannot %s '%s': %u command%s in it", why, w->env_name, info.commands,
+			info.commands == 1 ? " runs" : "s run");
+		err->errnum = EBUSY;
 		return err_hint(err, "end it first: sbx stop");
 	}
 	cleanup_fd(&sock);
@@ -172,18 +175,19 @@ static int end_idle(struct workplace *w, const char *why, struct err *err)
 int history_hold(struct arena *a, struct workplace *w, const char *why, struct client_hold *ret,
 		 struct err *err)
 {
+	/* It is asked first: to wait for the lock of one that runs takes its time. */
 	for (int i = 0; i < 3; i++) {
+		*err = (struct err){0};
+		if (end_idle(w, why, err) < 0)
+			return -1;
 		*err = (struct err){0};
 		if (client_hold(&w->env, ret, err) == 0)
 			return settle_held(a, w, err);
 		if (err->errnum != EBUSY)
 			return -1;
-		*err = (struct err){0};
-		if (end_idle(w, why, err) < 0)
-			return -1;
-		*err = (struct err){0};
 	}
-	err_errno(err, EBUSY, "cannot %s: it is being started again and again", why);
+	err_errno(err, EBUSY, "cannot %s '%s': it is being started again and again", why,
+		  w->env_name);
 	return err_hint(err, "end it first: sbx stop");
 }
 

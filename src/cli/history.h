@@ -30,7 +30,7 @@ int history_plan(struct arena *a, const struct workplace *w, const struct plan *
 /*
  * Hold the environment still (run/client.h), ending a sandbox in which nothing runs any more; what is
  * left of an earlier crash is settled, and w->env read anew.  Where commands run: EBUSY; `why` says what cannot be
- * done ("reset 'x'").
+ * done ("reset").
  */
 int history_hold(struct arena *a, struct workplace *w, const char *why, struct client_hold *ret,
 		 struct err *err);
