@@ -43,6 +43,14 @@ struct proc_child {
 int proc_spawn(const char *const argv[], struct proc_child *ret_child, struct err *err);
 int proc_finish(struct proc_child *child, struct err *err);
 
+/*
+ * fn(arg) in a child that shares this memory, on a stack of its own, and whose status is what fn
+ * returns; this process waits until it ends or execs, as in vfork(2).  Its cost does not grow with
+ * this memory.  What it changes there, stays.  Its descriptors, folder, ids and signals are its own.
+ * The pid, or -1 with errno.
+ */
+pid_t proc_vfork(int (*fn)(void *arg), void *arg);
+
 /* The absolute path of a program in the given PATH-like list; 0 and *ret (malloc'd), or -1. */
 int proc_find(const char *name, const char *path_list, char **ret);
 

@@ -2,10 +2,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -17,6 +19,27 @@
 
 /* Of what a helper says, only the end is kept. */
 #define TAIL_SIZE 1024
+
+/* Of address space: only what is used is ever there.  A fork of the child's goes on on it. */
+#define STACK_SIZE (1u << 20)
+
+pid_t proc_vfork(int (*fn)(void *arg), void *arg)
+{
+	char *stack = mmap(NULL, STACK_SIZE, PROT_READ | PROT_WRITE,
+			   MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK | MAP_NORESERVE, -1, 0);
+	int errnum;
+	pid_t pid;
+
+	if (stack == MAP_FAILED)
+		return -1;
+	/* The lowest page ends an overflow. */
+	(void)mprotect(stack, 4096, PROT_NONE);
+	pid = clone(fn, stack + STACK_SIZE, CLONE_VM | CLONE_VFORK | SIGCHLD, arg);
+	errnum = errno;
+	(void)munmap(stack, STACK_SIZE);
+	errno = errnum;
+	return pid;
+}
 
 /* A pipe whose ends are above stderr: the child's 0, 1 and 2 are laid over the others. */
 static int pipe_above_stderr(int ret_fds[2])

@@ -58,7 +58,7 @@ struct client_info {
 	pid_t guard_pid; /* outside */
 	uint64_t uptime_ms;
 	uint32_t commands;  /* running now, this query not counted */
-	uint32_t processes; /* in its pid namespace */
+	uint32_t processes; /* in its pid namespace, without sbx's own */
 	char profile_digest[65];
 };
 int client_info(int sock, struct client_info *ret, struct err *err);

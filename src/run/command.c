@@ -18,14 +18,18 @@
 
 #include "base/cleanup.h"
 #include "base/err.h"
+#include "base/fs.h"
 #include "base/mem.h"
 #include "base/proc.h"
 #include "base/str.h"
 #include "plan/plan.h"
+#include "run/prefault.h"
 #include "run/proto.h"
 
 /* A command whose client went away is asked to end, and after this it is ended. */
 #define GRACE_MS 500
+
+#define SHIM_NAME "sbx-shim"
 
 struct shim {
 	const struct command_context *context;
@@ -76,6 +80,20 @@ static void reply_failed(const struct command_context *context, const struct err
 	(void)proto_send(context->conn, PROTO_FAILED, &msg, NULL, 0);
 }
 
+/* sbx's own are pid 1 and the shims; whoever takes a shim's name is not counted. */
+static bool is_own(int proc, const char *pid)
+{
+	_cleanup_buf_ struct buf name = {0};
+	char path[300];
+
+	if (str_eq(pid, "1"))
+		return true;
+	(void)snprintf(path, sizeof(path), "%s/comm", pid);
+	if (fs_read_at(proc, path, 64, &name, NULL) < 0)
+		return false;
+	return name.p && str_eq(name.p, SHIM_NAME "\n");
+}
+
 static uint32_t count_processes(int proc)
 {
 	_cleanup_fd_ int fd = openat(proc, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -87,7 +105,8 @@ static uint32_t count_processes(int proc)
 		return 0;
 	(void)TAKE_FD(fd);
 	while ((entry = readdir(d)) != NULL)
-		n += entry->d_name[0] >= '1' && entry->d_name[0] <= '9';
+		n += entry->d_name[0] >= '1' && entry->d_name[0] <= '9' &&
+		     !is_own(proc, entry->d_name);
 	return n;
 }
 
@@ -95,12 +114,10 @@ static int serve_info(const struct command_context *context)
 {
 	struct proto_msg msg = {0};
 	struct proto_info *info = &msg.u.info;
-	uint32_t processes = count_processes(context->proc);
 
 	info->guard_pid = context->guard_pid;
 	info->commands = context->commands - 1;
-	/* Without pid 1 and this one: sbx's own. */
-	info->processes = processes > 2 ? processes - 2 : 0;
+	info->processes = count_processes(context->proc);
 	info->uptime_ms = command_now_ms() - context->started_ms;
 	copy_digest(context, info);
 	(void)proto_send(context->conn, PROTO_INFO_IS, &msg, NULL, 0);
@@ -225,38 +242,30 @@ static int check_user(const struct shim *s, struct err *err)
 	return 0;
 }
 
-/* Fork the command, and return when its exec worked. */
+static int become_command(void *arg)
+{
+	return command_exec(arg);
+}
+
+/* Start the command, and return when its exec worked. */
 static int start(struct arena *a, struct shim *s, struct err *err)
 {
-	_cleanup_fd_ int report_read = -1;
-	_cleanup_fd_ int report_write = -1;
-	int ends[2];
+	struct command_exec c = {
+		.context = s->context,
+		.run = &s->run,
+		.body = &s->body,
+		.stdio = {s->stdio[0], s->stdio[1], s->stdio[2]},
+		.terminal = s->slave,
+		.arena = a,
+	};
 	int status;
 
-	if (pipe2(ends, O_CLOEXEC) < 0)
-		return err_errno(err, errno, "cannot start the command");
-	report_read = ends[0];
-	report_write = ends[1];
-	s->pid = fork();
+	s->pid = proc_vfork(become_command, &c);
 	if (s->pid < 0)
 		return err_errno(err, errno, "cannot start the command");
-	if (s->pid == 0) {
-		const struct command_exec c = {
-			.context = s->context,
-			.run = &s->run,
-			.body = &s->body,
-			.stdio = {s->stdio[0], s->stdio[1], s->stdio[2]},
-			.terminal = s->slave,
-			.report = report_write,
-		};
-
-		command_exec(a, &c);
-	}
-	cleanup_fd(&report_write);
-	/* Here too: a signal for the group may come before the child has made it. */
-	(void)setpgid(s->pid, s->pid);
-	if (err_receive(report_read, err) == 0)
+	if (c.err.kind == ERR_NONE)
 		return 0;
+	*err = c.err;
 	(void)proc_wait(s->pid, &status, NULL);
 	return -1;
 }
@@ -407,18 +416,14 @@ static int refuse(const struct command_context *context)
 	return COMMAND_QUERY;
 }
 
-int command_serve(const struct command_context *context)
+static int serve(const struct command_context *context)
 {
-	const int keep[] = {context->conn, context->devpts, context->proc, context->root_ns};
 	struct proto_msg msg;
 	struct err err = {0};
 	int fds[PROC_MAX_FDS];
 	size_t n = 0;
 	int r;
 
-	(void)prctl(PR_SET_NAME, "sbx-shim");
-	proc_close_fds_except(STDERR_FILENO + 1, keep, sizeof(keep) / sizeof(keep[0]));
-	(void)setsid();
 	r = proto_recv(context->conn, &msg, fds, &n, &err);
 	if (r <= 0) {
 		if (r < 0)
@@ -432,4 +437,38 @@ int command_serve(const struct command_context *context)
 	if (msg.type == PROTO_STOP && !context->inner)
 		return serve_stop(context);
 	return refuse(context);
+}
+
+/* `only`: the one descriptor that this shim has beyond the context's. */
+static void settle(const struct command_context *context, int only)
+{
+	const int keep[] = {only, context->devpts, context->proc, context->root_ns};
+
+	(void)prctl(PR_SET_NAME, SHIM_NAME);
+	proc_close_fds_except(STDERR_FILENO + 1, keep, sizeof(keep) / sizeof(keep[0]));
+	(void)setsid();
+}
+
+int command_serve(const struct command_context *context)
+{
+	settle(context, context->conn);
+	return serve(context);
+}
+
+int command_wait(const struct command_context *context, int sock)
+{
+	struct command_context c = *context;
+	struct command_order order = {0};
+	int fds[PROC_MAX_FDS];
+	size_t n = 0;
+
+	settle(context, sock);
+	prefault(context->proc);
+	if (proc_recv(sock, &order, sizeof(order), fds, &n) != (ssize_t)sizeof(order) || n != 1)
+		return COMMAND_QUERY;
+	(void)close(sock);
+	c.conn = fds[0];
+	c.inner = order.inner;
+	c.commands = order.commands;
+	return serve(&c);
 }

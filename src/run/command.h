@@ -11,10 +11,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/err.h"
 #include "run/seccomp.h"
 
 struct arena;
-struct err;
 struct plan;
 struct proto_body;
 struct proto_run;
@@ -44,6 +44,16 @@ struct command_context {
 /* The shim: serve the connection to its end.  The value is for _exit(2). */
 int command_serve(const struct command_context *context);
 
+/*
+ * The same for one that was forked before there is anything to do: it waits for an order, which comes
+ * over `sock` with the connection.  Until then it has nothing of anybody's.
+ */
+struct command_order {
+	bool inner;
+	uint32_t commands;
+};
+int command_wait(const struct command_context *context, int sock);
+
 /* CLOCK_BOOTTIME in milliseconds. */
 uint64_t command_now_ms(void);
 
@@ -54,10 +64,11 @@ struct command_exec {
 	const struct proto_body *body;
 	int stdio[3]; /* borrowed */
 	int terminal; /* the slave of the pty, or -1; borrowed */
-	int report;   /* a failure is told here (err_send); exec closes it; borrowed */
+	struct arena *arena;
+	struct err err; /* why there was no exec; the child shares the memory (proc_vfork) */
 };
 
-/* In that child.  Does not come back: exec, or a report and the end. */
-_Noreturn void command_exec(struct arena *a, const struct command_exec *c);
+/* In that child: exec, or the reason in c->err and a value for _exit(2). */
+int command_exec(struct command_exec *c);
 
 #endif

@@ -172,7 +172,7 @@ static int arrange_stdio(const struct command_exec *c)
 	for (int i = 0; i < 3; i++)
 		if (dup2(high[i], i) < 0)
 			return -1;
-	proc_close_fds_except(STDERR_FILENO + 1, &c->report, 1);
+	proc_close_fds_except(STDERR_FILENO + 1, NULL, 0);
 	return 0;
 }
 
@@ -197,11 +197,8 @@ static int run(struct arena *a, const struct command_exec *c, struct err *err)
 	return exec_shell(a, c->context->plan->shell, &env, err);
 }
 
-_Noreturn void command_exec(struct arena *a, const struct command_exec *c)
+int command_exec(struct command_exec *c)
 {
-	struct err err = {0};
-
-	(void)run(a, c, &err);
-	err_send(&err, c->report);
-	_exit(125);
+	(void)run(c->arena, c, &c->err);
+	return 125;
 }

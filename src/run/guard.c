@@ -39,54 +39,62 @@ static int detach(const struct sandbox *sb)
 	return sigprocmask(SIG_SETMASK, &all, NULL);
 }
 
-static int start_supervisor(const struct sandbox *sb, pid_t *ret_pid, struct err *err)
+struct parts {
+	pid_t supervisor, hostfs;
+};
+
+/*
+ * The two helpers that map U take longest of all that a start does: first they are started, and
+ * hostfs then starts beside them.
+ */
+static int start(struct sandbox *sb, struct parts *ret, struct err *err)
 {
 	_cleanup_fd_ int mapped_read = -1;
 	_cleanup_fd_ int mapped_write = -1;
+	_cleanup_fd_ int host_read = -1;
+	_cleanup_fd_ int host_write = -1;
+	struct userns_mapping mapping;
 	int ends[2];
+	int r = 0;
 	pid_t pid;
 
 	if (pipe2(ends, O_CLOEXEC) < 0)
 		return err_errno(err, errno, "cannot make a pipe");
 	mapped_read = ends[0];
 	mapped_write = ends[1];
+	if (hostfs_sockets(ends, err) < 0)
+		return -1;
+	host_read = ends[0];
+	host_write = ends[1];
+	sb->hostfs_fd = host_write;
 	if (userns_fork_new(&pid, err) < 0)
 		return -1;
 	if (pid == 0) {
 		cleanup_fd(&mapped_write);
+		cleanup_fd(&host_read);
 		supervisor_main(sb, mapped_read);
 	}
 	/* On failure the pipe closes, and the supervisor ends. */
-	if (userns_map_outer(sb->plan, pid, err) < 0)
+	if (userns_map_begin(sb->plan, pid, &mapping, err) < 0)
+		return -1;
+	if (sb->plan->base == BASE_HOST)
+		r = hostfs_fork(sb->plan, host_read, sb->lock_fd, &ret->hostfs, err);
+	if (userns_map_end(&mapping, r < 0 ? NULL : err) < 0 || r < 0)
 		return -1;
 	if (write(mapped_write, "1", 1) != 1)
 		return err_errno(err, errno, "cannot talk to the supervisor");
-	*ret_pid = pid;
+	ret->supervisor = pid;
 	return 0;
-}
-
-struct parts {
-	pid_t supervisor;
-	struct hostfs host;
-};
-
-static int start(struct sandbox *sb, struct parts *ret, struct err *err)
-{
-	/* First, since it then starts while the namespace is mapped. */
-	if (sb->plan->base == BASE_HOST && hostfs_start(sb->plan, sb->lock_fd, &ret->host, err) < 0)
-		return -1;
-	sb->hostfs_fd = ret->host.sock;
-	return start_supervisor(sb, &ret->supervisor, err);
 }
 
 static void forget(struct parts *parts, pid_t pid)
 {
 	if (pid == parts->supervisor) {
 		parts->supervisor = 0;
-		if (parts->host.pid > 0)
-			(void)kill(parts->host.pid, SIGKILL);
-	} else if (pid == parts->host.pid) {
-		parts->host.pid = 0;
+		if (parts->hostfs > 0)
+			(void)kill(parts->hostfs, SIGKILL);
+	} else if (pid == parts->hostfs) {
+		parts->hostfs = 0;
 		if (parts->supervisor > 0)
 			(void)kill(parts->supervisor, SIGTERM);
 	}
@@ -121,7 +129,7 @@ _Noreturn void guard_main(struct sandbox *sb)
 {
 	struct err err = {0};
 	sigset_t wanted;
-	struct parts parts = {.host = HOSTFS_NONE};
+	struct parts parts = {0};
 	int signals;
 
 	sb->guard_pid = getpid();
@@ -137,9 +145,9 @@ _Noreturn void guard_main(struct sandbox *sb)
 	signals = signalfd(-1, &wanted, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (start(sb, &parts, &err) < 0) {
 		err_send(&err, sb->report_fd);
-		hostfs_done(&parts.host);
+		if (parts.hostfs > 0)
+			(void)kill(parts.hostfs, SIGKILL);
 	}
-	cleanup_fd(&parts.host.sock);
 	(void)close(sb->report_fd);
 	(void)close(sb->listen_fd);
 	(void)close(sb->first_fd);

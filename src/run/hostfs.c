@@ -22,8 +22,8 @@
 #include "run/title.h"
 
 /* Descriptors that are kept open: as many as the kernel keeps folders of, or nearly. */
-#define OPEN_MAX_WANTED 4096u
-#define OPEN_SPARE 16u
+#define OPEN_MAX_WANTED ((rlim_t)4096)
+#define OPEN_SPARE ((rlim_t)16)
 
 /* All that serving takes; read only, and no socket, no process, no exec. */
 static int filter(void)
@@ -63,9 +63,9 @@ static uint32_t raise_limit(void)
 		(void)setrlimit(RLIMIT_NOFILE, &limit);
 	}
 	if (limit.rlim_cur < 4 * OPEN_SPARE)
-		return OPEN_SPARE;
+		return (uint32_t)OPEN_SPARE;
 	limit.rlim_cur -= OPEN_SPARE;
-	return limit.rlim_cur < OPEN_MAX_WANTED ? (uint32_t)limit.rlim_cur : OPEN_MAX_WANTED;
+	return (uint32_t)(limit.rlim_cur < OPEN_MAX_WANTED ? limit.rlim_cur : OPEN_MAX_WANTED);
 }
 
 /* Nothing of the caller's but its user: his permissions are what the base is read with. */
@@ -115,23 +115,39 @@ _Noreturn static void server(const struct plan *plan, pid_t parent, int sock, in
 	_exit(0);
 }
 
+int hostfs_sockets(int ret_pair[2], struct err *err)
+{
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ret_pair) < 0)
+		return err_errno(err, errno, "cannot make a socket pair");
+	return 0;
+}
+
+int hostfs_fork(const struct plan *plan, int sock, int lock_fd, pid_t *ret_pid, struct err *err)
+{
+	const pid_t parent = getpid();
+	pid_t pid = fork();
+
+	if (pid < 0)
+		return err_errno(err, errno, "cannot start the server of the host's root");
+	if (pid == 0)
+		server(plan, parent, sock, lock_fd);
+	*ret_pid = pid;
+	return 0;
+}
+
 int hostfs_start(const struct plan *plan, int lock_fd, struct hostfs *ret, struct err *err)
 {
 	_cleanup_fd_ int ours = -1;
 	_cleanup_fd_ int theirs = -1;
-	const pid_t parent = getpid();
 	int pair[2];
 	pid_t pid;
 
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
-		return err_errno(err, errno, "cannot make a socket pair");
-	ours = pair[0];
-	theirs = pair[1];
-	pid = fork();
-	if (pid < 0)
-		return err_errno(err, errno, "cannot start the server of the host's root");
-	if (pid == 0)
-		server(plan, parent, theirs, lock_fd);
+	if (hostfs_sockets(pair, err) < 0)
+		return -1;
+	theirs = pair[0];
+	ours = pair[1];
+	if (hostfs_fork(plan, theirs, lock_fd, &pid, err) < 0)
+		return -1;
 	*ret = (struct hostfs){.pid = pid, .sock = TAKE_FD(ours)};
 	return 0;
 }

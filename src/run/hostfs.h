@@ -36,6 +36,10 @@ struct hostfs {
 /* `lock_fd`: held by the server, or -1.  What the caller does next runs beside it. */
 int hostfs_start(const struct plan *plan, int lock_fd, struct hostfs *ret, struct err *err);
 
+/* Its two halves: the sockets, of which [0] is the server's and [1] for hostfs_mount, and the fork. */
+int hostfs_sockets(int ret_pair[2], struct err *err);
+int hostfs_fork(const struct plan *plan, int sock, int lock_fd, pid_t *ret_pid, struct err *err);
+
 /* The mount, detached (run/mnt.h).  Once for each hostfs_start. */
 int hostfs_mount(int sock, int *ret_fd, struct err *err);
 

@@ -180,7 +180,7 @@ int hostfs_lookup(struct hostfs_tree *t, node_id parent, const char *name,
 	const enum node_kind kind = t->v[parent].key.kind;
 	struct fuse_entry_out out = {0};
 	struct node_key key;
-	struct statx st;
+	struct statx st = {0};
 	uint32_t mode = 0;
 	node_id id;
 	int e;
@@ -203,14 +203,12 @@ int hostfs_lookup(struct hostfs_tree *t, node_id parent, const char *name,
 	if (e)
 		return e;
 	key = key_of(&st);
-	if (S_ISDIR(st.stx_mode) && is_hidden(t, parent, name, &mode)) {
+	if (S_ISDIR(st.stx_mode) && is_hidden(t, parent, name, &mode))
 		key.kind = NODE_EMPTY;
-	} else if (is_foreign(t, parent, &st)) {
+	else
+		mode = is_foreign(t, parent, &st) ? 0755 : 0;
+	if (mode || !is_for_all(&st))
 		key.kind = NODE_EMPTY;
-		mode = 0755;
-	} else if (!is_for_all(&st)) {
-		key.kind = NODE_EMPTY;
-	}
 	id = hostfs_node_get(t, &key, parent, name);
 	t->v[id].mode = mode;
 	fill_entry(t, id, &out);
@@ -222,7 +220,7 @@ int hostfs_lookup(struct hostfs_tree *t, node_id parent, const char *name,
 int hostfs_getattr(struct hostfs_tree *t, node_id id, struct fuse_attr *ret)
 {
 	const struct node *n = &t->v[id];
-	struct statx st;
+	struct statx st = {0};
 	int e;
 
 	if (n->key.kind == NODE_TOP) {

@@ -36,6 +36,9 @@
 #define HANG_UP_MS 600
 #define STOP_MS 1500
 
+/* Not while the command that was asked for last still starts. */
+#define IDLE_MS 1
+
 struct init {
 	const struct sandbox *sb;
 	int supervisor;
@@ -45,6 +48,9 @@ struct init {
 	struct command_context context; /* but conn, inner and commands */
 	pid_t *shims;
 	size_t n_shims;
+	pid_t idle; /* a shim that waits for an order, or 0 */
+	int idle_sock;
+	bool served;         /* since the last one was made */
 	uint64_t idle_since; /* when the last command ended */
 	uint64_t stop_since; /* 0: not stopping */
 	bool hung_up;
@@ -143,7 +149,12 @@ static int enter_v(struct init *in, struct err *err)
 	/* From here on the mounts are locked: they belong to U. */
 	if (unshare(CLONE_NEWUSER | CLONE_NEWNS) < 0)
 		return err_errno(err, errno, "cannot make the inner user namespace");
-	if (say(in, INIT_IN_V) < 0 || await(in, INIT_MAPPED, err) < 0)
+	if (say(in, INIT_IN_V) < 0)
+		return err_errno(err, errno, "cannot talk to the supervisor");
+	/* Meanwhile. */
+	if (seccomp_make(plan, &in->filters, err) < 0)
+		return -1;
+	if (await(in, INIT_MAPPED, err) < 0)
 		return err_prefix(err, "cannot go into the inner user namespace");
 	if (plan->rung == RUNG_SINGLE && plan->self_uid != 0 &&
 	    make_root_ns(plan, &in->context.root_ns, err) < 0)
@@ -198,6 +209,37 @@ static void close_sources(const struct sources *s)
 			(void)close(s->step[i]);
 }
 
+/*
+ * A shim to be ready for the next request: it has been forked, and has taken its faults of
+ * copied pages, before somebody waits for it.  Where there is none, the request gets a fresh one.
+ */
+static void make_idle(struct init *in)
+{
+	_cleanup_fd_ int ours = -1;
+	_cleanup_fd_ int theirs = -1;
+	int pair[2];
+	pid_t pid;
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+		return;
+	ours = pair[0];
+	theirs = pair[1];
+	pid = fork();
+	if (pid == 0)
+		_exit(command_wait(&in->context, theirs));
+	if (pid < 0)
+		return;
+	in->idle = pid;
+	in->idle_sock = TAKE_FD(ours);
+}
+
+/* Its end, or nobody's. */
+static void forget_idle(struct init *in)
+{
+	in->idle = 0;
+	cleanup_fd(&in->idle_sock);
+}
+
 static int start(struct init *in, struct err *err)
 {
 	const struct sandbox *sb = in->sb;
@@ -215,32 +257,50 @@ static int start(struct init *in, struct err *err)
 	if (build(in, err) < 0)
 		return -1;
 	close_sources(sb->sources);
-	if (enter_v(in, err) < 0 || seccomp_make(sb->plan, &in->filters, err) < 0 ||
-	    listen_inside(in, err) < 0)
+	if (enter_v(in, err) < 0 || listen_inside(in, err) < 0)
 		return -1;
 	in->context.devpts = open("/dev/pts", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	in->context.proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (in->context.devpts < 0 || in->context.proc < 0)
 		return err_errno(err, errno,
 				 "cannot open the sandbox's own '/dev/pts' and '/proc'");
-	if (say(in, INIT_READY) < 0 || await(in, INIT_GO, err) < 0)
+	if (say(in, INIT_READY) < 0)
+		return -1;
+	/* While the supervisor does what is left: for the starter's own command. */
+	make_idle(in);
+	if (await(in, INIT_GO, err) < 0)
 		return -1;
 	cleanup_fd(&in->supervisor);
 	return 0;
 }
 
+static pid_t start_shim(struct init *in, int conn, bool inner)
+{
+	const struct command_order order = {.inner = inner, .commands = (uint32_t)in->n_shims + 1};
+	struct command_context context = in->context;
+	pid_t pid = in->idle;
+
+	if (pid > 0) {
+		bool given = proc_send(in->idle_sock, &order, sizeof(order), &conn, 1) == 0;
+
+		forget_idle(in);
+		if (given)
+			return pid;
+	}
+	context.conn = conn;
+	context.inner = inner;
+	context.commands = order.commands;
+	pid = fork();
+	if (pid == 0)
+		_exit(command_serve(&context));
+	return pid;
+}
+
 static void serve(struct init *in, int conn, bool inner)
 {
-	pid_t pid = fork();
+	pid_t pid = start_shim(in, conn, inner);
 
-	if (pid == 0) {
-		struct command_context context = in->context;
-
-		context.conn = conn;
-		context.inner = inner;
-		context.commands = (uint32_t)in->n_shims + 1;
-		_exit(command_serve(&context));
-	}
+	in->served = true;
 	if (pid < 0)
 		return; /* the client sees the end of file, and tries again */
 	in->shims = xrealloc(in->shims, (in->n_shims + 1) * sizeof(*in->shims));
@@ -267,6 +327,9 @@ static void accept_one(struct init *in, int listener, bool inner)
 
 static void forget_shim(struct init *in, pid_t pid, int status)
 {
+	/* Somebody inside ended it.  There is another when a request has been served. */
+	if (pid == in->idle)
+		forget_idle(in);
 	for (size_t i = 0; i < in->n_shims; i++) {
 		if (in->shims[i] != pid)
 			continue;
@@ -295,6 +358,8 @@ static void begin_stop(struct init *in)
 	in->stop_since = command_now_ms();
 	(void)close(in->sb->listen_fd);
 	cleanup_fd(&in->inner);
+	/* By the end of its socket; it would be a child to wait for. */
+	cleanup_fd(&in->idle_sock);
 	/* Not to this one, and the shims have it blocked: they tell their clients the statuses. */
 	(void)kill(-1, SIGTERM);
 	(void)kill(-1, SIGCONT);
@@ -341,6 +406,20 @@ static bool check_clock(struct init *in)
 	return timeout(in) == 0 && in->n_shims == 0;
 }
 
+/* Wait for one of the fds, or the clock; in the quiet after a request another idle shim is made. */
+static int wait_for(struct init *in, struct pollfd *fds, nfds_t n_fds)
+{
+	const bool wanted = in->stop_since == 0 && in->served && in->idle == 0;
+	const int until = timeout(in);
+	int n = poll(fds, n_fds, wanted && (until < 0 || until > IDLE_MS) ? IDLE_MS : until);
+
+	if (n == 0 && wanted) {
+		in->served = false;
+		make_idle(in);
+	}
+	return n < 0 && errno != EINTR ? -1 : 0;
+}
+
 static void loop(struct init *in)
 {
 	for (;;) {
@@ -351,7 +430,7 @@ static void loop(struct init *in)
 			{.fd = in->inner, .events = POLLIN},
 		};
 
-		if (poll(fds, 3, timeout(in)) < 0 && errno != EINTR)
+		if (wait_for(in, fds, 3) < 0)
 			return;
 		handle_signals(in);
 		if (!reap(in) && in->stop_since)
@@ -373,6 +452,7 @@ _Noreturn void init_main(const struct sandbox *sb, int supervisor)
 		.supervisor = supervisor,
 		.inner = -1,
 		.signals = -1,
+		.idle_sock = -1,
 		.context = {.plan = sb->plan,
 			    .devpts = -1,
 			    .proc = -1,

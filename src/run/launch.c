@@ -13,6 +13,7 @@
 #include "base/proc.h"
 #include "run/guard.h"
 #include "run/sandbox.h"
+#include "run/userns.h"
 #include "store/env.h"
 
 /* One that ends just now is waited for. */
@@ -42,22 +43,28 @@ static int take_lock(const struct env *env, int *ret_lock, int *ret_run, struct 
 	return 0;
 }
 
+/* Without a copy of the memory for its two calls; the guard has one. */
+static int between(void *arg)
+{
+	struct sandbox *sb = arg;
+	pid_t pid;
+
+	(void)setsid();
+	pid = userns_fork(0);
+	if (pid == 0)
+		guard_main(sb);
+	return pid < 0 ? 1 : 0;
+}
+
 /* Twice, so that the guard is a child of init's and no zombie of the caller's; in a session of its
  * own, so that no terminal's signal reaches it. */
 static int fork_guard(struct sandbox *sb, struct err *err)
 {
 	int status = 0;
-	pid_t pid = fork();
+	pid_t pid = proc_vfork(between, sb);
 
 	if (pid < 0)
 		return err_errno(err, errno, "cannot start the sandbox");
-	if (pid == 0) {
-		(void)setsid();
-		pid = fork();
-		if (pid == 0)
-			guard_main(sb);
-		_exit(pid < 0 ? 1 : 0);
-	}
 	if (proc_wait(pid, &status, err) < 0)
 		return -1;
 	if (proc_exit_status(status) != 0)

@@ -44,7 +44,7 @@ static int cut_bounding_set(bool keep_root_caps)
 	for (cap_value_t cap = 0; cap < (cap_value_t)cap_max_bits(); cap++) {
 		if (keep_root_caps && is_root_cap(cap))
 			continue;
-		if (cap_get_bound(cap) == CAP_SET && cap_drop_bound(cap) < 0)
+		if (cap_drop_bound(cap) < 0)
 			return -1;
 	}
 	return 0;

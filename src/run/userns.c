@@ -69,25 +69,28 @@ static int map_failed(struct err *err)
 			     "`sbx run --dry-run` shows; `sbx doctor` checks them");
 }
 
-static int map_by_helpers(const struct plan *plan, pid_t pid, struct err *err)
+static int begin_by_helpers(const struct plan *plan, pid_t pid, struct userns_mapping *ret,
+			    struct err *err)
 {
-	struct proc_child uids;
-	struct proc_child gids;
-	struct err why = {0};
-	int r;
-
-	if (start_helper(plan->newuidmap, pid, &plan->uid_map, &uids, err) < 0)
+	if (start_helper(plan->newuidmap, pid, &plan->uid_map, &ret->uids, err) < 0)
 		return map_failed(err);
-	r = start_helper(plan->newgidmap, pid, &plan->gid_map, &gids, &why);
-	/* Both are waited for whatever happens to the other. */
-	if (r == 0)
-		r = proc_finish(&gids, &why);
-	if (proc_finish(&uids, err) < 0)
+	ret->helpers = true;
+	/* The other is waited for whatever happens to this one: userns_map_end. */
+	ret->gids_failed =
+		start_helper(plan->newgidmap, pid, &plan->gid_map, &ret->gids, &ret->why) < 0;
+	return 0;
+}
+
+static int end_by_helpers(struct userns_mapping *m, struct err *err)
+{
+	int r = m->gids_failed ? -1 : proc_finish(&m->gids, &m->why);
+
+	if (proc_finish(&m->uids, err) < 0)
 		return map_failed(err);
 	if (r == 0)
 		return 0;
 	if (err)
-		*err = why;
+		*err = m->why;
 	return map_failed(err);
 }
 
@@ -107,12 +110,14 @@ static int write_map(pid_t pid, const char *file, const struct id_map *map, stru
 	return 0;
 }
 
-int userns_map_outer(const struct plan *plan, pid_t pid, struct err *err)
+int userns_map_begin(const struct plan *plan, pid_t pid, struct userns_mapping *ret,
+		     struct err *err)
 {
 	char path[64];
 
+	*ret = (struct userns_mapping){0};
 	if (plan->rung == RUNG_SUBIDS)
-		return map_by_helpers(plan, pid, err);
+		return begin_by_helpers(plan, pid, ret, err);
 	/* Without the right to write group maps the kernel wants setgroups(2) denied first, lest
 	 * somebody drops a group by which he is kept out: user_namespaces(7). */
 	(void)snprintf(path, sizeof(path), "/proc/%d/setgroups", (int)pid);
@@ -121,6 +126,20 @@ int userns_map_outer(const struct plan *plan, pid_t pid, struct err *err)
 	if (write_map(pid, "uid_map", &plan->uid_map, err) < 0)
 		return -1;
 	return write_map(pid, "gid_map", &plan->gid_map, err);
+}
+
+int userns_map_end(struct userns_mapping *m, struct err *err)
+{
+	return m->helpers ? end_by_helpers(m, err) : 0;
+}
+
+int userns_map_outer(const struct plan *plan, pid_t pid, struct err *err)
+{
+	struct userns_mapping m;
+
+	if (userns_map_begin(plan, pid, &m, err) < 0)
+		return -1;
+	return userns_map_end(&m, err);
 }
 
 int userns_map_inner(const struct plan *plan, pid_t pid, struct err *err)

@@ -4,9 +4,12 @@
 #ifndef SBX_RUN_USERNS_H
 #define SBX_RUN_USERNS_H
 
+#include <stdbool.h>
 #include <sys/types.h>
 
-struct err;
+#include "base/err.h"
+#include "base/proc.h"
+
 struct id_map;
 struct plan;
 
@@ -24,6 +27,17 @@ int userns_fork_new(pid_t *ret_pid, struct err *err);
  * newuidmap and newgidmap, run side by side; with one id directly, and setgroups(2) is denied before.
  */
 int userns_map_outer(const struct plan *plan, pid_t pid, struct err *err);
+
+/* The same in two steps: the caller does something else while the helpers run. */
+struct userns_mapping {
+	bool helpers; /* they run, and userns_map_end waits for them */
+	struct proc_child uids, gids;
+	bool gids_failed;
+	struct err why; /* why they did */
+};
+int userns_map_begin(const struct plan *plan, pid_t pid, struct userns_mapping *ret,
+		     struct err *err);
+int userns_map_end(struct userns_mapping *m, struct err *err);
 
 /* Map the namespace V of `pid`; the caller is in U, with all capabilities there. */
 int userns_map_inner(const struct plan *plan, pid_t pid, struct err *err);

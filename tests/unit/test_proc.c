@@ -355,6 +355,32 @@ static void what_cannot_be_sent(void **state)
 	(void)close(s[0]);
 }
 
+static int change_it(void *arg)
+{
+	*(int *)arg = 5;
+	(void)!chdir("/");
+	return 7;
+}
+
+/* It shares the memory, and is over, or another program, before we go on. */
+static void a_vfork_shares_the_memory(void **state)
+{
+	_cleanup_free_ char *before = getcwd(NULL, 0);
+	_cleanup_free_ char *after = NULL;
+	struct err err = {0};
+	int it = 0;
+	int status = 0;
+	pid_t pid = proc_vfork(change_it, &it);
+
+	(void)state;
+	assert_true(pid > 0);
+	assert_int_equal(it, 5);
+	assert_int_equal(proc_wait(pid, &status, &err), 0);
+	assert_int_equal(proc_exit_status(status), 7);
+	after = getcwd(NULL, 0);
+	assert_string_equal(after, before);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -371,6 +397,7 @@ int main(void)
 		cmocka_unit_test(eight_fds_arrive_though_credentials_are_asked_for),
 		cmocka_unit_test(too_many_fds_are_all_closed),
 		cmocka_unit_test(what_cannot_be_sent),
+		cmocka_unit_test(a_vfork_shares_the_memory),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

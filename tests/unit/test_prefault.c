@@ -1,0 +1,73 @@
+/* run/prefault: after it, what a fork shares costs no fault any more. */
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+
+#include "run/prefault.h"
+#include "run_world.h"
+
+#define PAGE 4096
+#define PAGES 1024
+
+static long faults(void)
+{
+	struct rusage r = {0};
+
+	(void)getrusage(RUSAGE_SELF, &r);
+	return r.ru_minflt;
+}
+
+static long write_all(char *p)
+{
+	const long before = faults();
+
+	for (size_t i = 0; i < PAGES; i++)
+		((volatile char *)p)[i * PAGE] = 2;
+	return faults() - before;
+}
+
+static int without(void *arg)
+{
+	return write_all(arg) < PAGES ? 1 : 0;
+}
+
+static int with(void *arg)
+{
+	_cleanup_fd_ int proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+	if (madvise(arg, PAGE, MADV_POPULATE_READ) < 0)
+		return NOT_HAD;
+	prefault(proc);
+	/* Only what the measuring itself needs. */
+	return write_all(arg) > PAGES / 16 ? 1 : 0;
+}
+
+static void what_a_fork_shares_is_copied_ahead(void **state)
+{
+	char *p = mmap(NULL, PAGES * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+		       0);
+	int r;
+
+	(void)state;
+	assert_true(p != MAP_FAILED);
+	/* In small pages, each of which is a fault. */
+	(void)madvise(p, PAGES * PAGE, MADV_NOHUGEPAGE);
+	memset(p, 1, PAGES * PAGE);
+	assert_int_equal(proc_call(without, p), 0);
+	r = proc_call(with, p);
+	if (r == NOT_HAD)
+		not_had("MADV_POPULATE_READ");
+	else
+		assert_int_equal(r, 0);
+	(void)munmap(p, PAGES * PAGE);
+	/* Without /proc nothing happens. */
+	prefault(-1);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {TEST(what_a_fork_shares_is_copied_ahead)};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
