@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,9 +20,11 @@
 /* A folder on the way from the root to where the walk is. */
 struct level {
 	struct diff_children children;
-	size_t entry;  /* its own, in `found`; not of the root */
+	size_t entry;  /* its own, in `found`; SIZE_MAX of the root */
 	bool changed;  /* something below it is not as it was */
+	bool left_out; /* and that something is excluded, and it is not */
 	bool excluded; /* and all below it */
+	bool covers;   /* it, or a folder above it, hides what the lower has */
 };
 
 struct diff {
@@ -29,6 +32,8 @@ struct diff {
 	struct level *levels; /* w.upper.n + 1 of them */
 	size_t cap;
 	struct entry *found;
+	size_t *parents; /* of each of them: the entry of its folder, or SIZE_MAX */
+	struct diff_links links;
 	size_t n;
 	size_t found_cap;
 	struct arena *a;
@@ -40,6 +45,8 @@ static void diff_done(struct diff *d)
 		diff_children_done(&d->levels[i].children);
 	free(d->levels);
 	free(d->found);
+	free(d->parents);
+	diff_links_done(&d->links);
 	free(d->w.buffers[0]);
 	free(d->w.buffers[1]);
 	descent_done(&d->w.upper);
@@ -79,23 +86,32 @@ static struct entry *add_entry(struct diff *d, const struct diff_child *c)
 	if (d->n == d->found_cap) {
 		d->found_cap = d->found_cap ? d->found_cap * 2 : 64;
 		d->found = xrealloc(d->found, d->found_cap * sizeof(*d->found));
+		d->parents = xrealloc(d->parents, d->found_cap * sizeof(*d->parents));
 	}
+	d->parents[d->n] = top(d)->entry;
 	e = &d->found[d->n++];
 	*e = (struct entry){
 		.path = arena_printf(d->a, "%s%s%s", folder, *folder ? "/" : "", c->name),
 		.verdict = c->verdict,
 		.st = c->st,
 	};
+	e->covered = top(d)->covers && c->verdict == ENTRY_ADDED;
 	e->excluded = top(d)->excluded ||
 		      diff_excluded(d->w.in->exclude, e->path, S_ISDIR(c->st.st_mode));
 	return e;
 }
 
-/* Something is not as it was: its folder then is not either, but for what is left out. */
+/*
+ * Something is not as it was: its folder then is not either, but for what is left out.  What an opaque
+ * folder hides cannot be left out: it is hidden with the rest.
+ */
 static void note_change(struct level *folder, const struct entry *e)
 {
-	if (e->verdict != ENTRY_SAME && (!e->excluded || folder->excluded))
+	if (e->verdict == ENTRY_HIDDEN ||
+	    (e->verdict != ENTRY_SAME && (!e->excluded || folder->excluded)))
 		folder->changed = true;
+	else if (e->verdict != ENTRY_SAME)
+		folder->left_out = true;
 }
 
 static int too_long(struct diff *d, const char *name)
@@ -108,6 +124,7 @@ static int too_long(struct diff *d, const char *name)
 static int enter(struct diff *d, const char *name, bool lower_too)
 {
 	struct entry *e = &d->found[d->n - 1];
+	bool covered = top(d)->covers;
 	bool opaque = false;
 
 	if (descent_down(&d->w.upper, name) < 0) {
@@ -123,8 +140,9 @@ static int enter(struct diff *d, const char *name, bool lower_too)
 		return err_errno(d->w.err, errno, "cannot open '/%s' as it was before", e->path);
 	if (whiteout_opaque(d->w.in->dialect, d->w.upper.fd, &opaque, d->w.err) < 0)
 		return err_prefix(d->w.err, "'/%s'", e->path);
-	e->opaque = opaque && diff_has_lower(&d->w);
-	return diff_list(&d->w, opaque, &top(d)->children) < 0 ? -1 : 1;
+	e->opaque = opaque && !covered && diff_has_lower(&d->w);
+	top(d)->covers = covered || e->opaque;
+	return diff_list(&d->w, top(d)->covers, &top(d)->children) < 0 ? -1 : 1;
 }
 
 static int compare(struct diff *d, const char *name, struct entry *e)
@@ -133,6 +151,8 @@ static int compare(struct diff *d, const char *name, struct entry *e)
 	struct stat *copy;
 	int r = diff_compare(&d->w, name, e, &was);
 
+	if (r > 0)
+		diff_links_add(&d->links, d->n - 1, &e->st, &was);
 	if (r <= 0 || e->verdict != ENTRY_MODIFIED)
 		return r;
 	copy = arena_alloc(d->a, sizeof(*copy));
@@ -174,8 +194,15 @@ static void leave(struct diff *d)
 	struct level *level = top(d);
 	struct entry *e = &d->found[level->entry];
 
-	if (e->verdict == ENTRY_SAME && level->changed)
+	if ((e->verdict == ENTRY_SAME || e->verdict == ENTRY_TIME) && level->changed)
 		e->verdict = ENTRY_PARENT;
+	/* A folder has the time of the last change in it: what is left out is no reason for one. */
+	else if (e->verdict == ENTRY_TIME && level->left_out)
+		e->verdict = ENTRY_SAME;
+	(level - 1)->left_out = (level - 1)->left_out || level->left_out;
+	/* All that it hides, it has itself. */
+	for (size_t i = level->entry + 1; e->opaque && e->verdict == ENTRY_SAME && i < d->n; i++)
+		d->found[i].covered = false;
 	note_change(level - 1, e);
 	diff_children_done(&level->children);
 	if (d->w.lower.n == d->w.upper.n && descent_up(&d->w.lower) < 0)
@@ -192,9 +219,11 @@ static int walk(struct diff *d)
 	    descent_begin(&d->w.lower, d->w.in->lower, O_PATH) < 0)
 		return err_errno(d->w.err, errno, "cannot open the environment's changes");
 	add_level(d);
+	top(d)->entry = SIZE_MAX;
 	if (whiteout_opaque(d->w.in->dialect, d->w.upper.fd, &opaque, d->w.err) < 0 ||
 	    diff_list(&d->w, opaque, &top(d)->children) < 0)
 		return -1;
+	top(d)->covers = opaque;
 	for (;;) {
 		struct diff_children *c = &top(d)->children;
 
@@ -221,6 +250,7 @@ int diff_entries(struct arena *a, const struct diff_input *in, struct entries *r
 	d.w.buffers[1] = xmalloc(DIFF_BUFFER);
 	if (walk(&d) < 0)
 		return -1;
+	diff_links_mark(&d.links, d.found, d.parents);
 	if (d.n) {
 		all.v = arena_alloc(a, d.n * sizeof(*all.v));
 		memcpy(all.v, d.found, d.n * sizeof(*all.v));

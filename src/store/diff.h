@@ -18,8 +18,9 @@ struct arena;
 struct err;
 
 enum entry_verdict {
-	ENTRY_SAME,   /* copied up, and as it was: no change */
-	ENTRY_TIME,   /* only its modification time differs (not for folders): no change to show */
+	ENTRY_SAME, /* copied up, and as it was: no change */
+	ENTRY_TIME, /* only its modification time differs, or it is one file with what has changed:
+			 * no change to show, but a layer with other changes has it */
 	ENTRY_PARENT, /* a folder that is as it was, with changes below it */
 	ENTRY_ADDED,
 	ENTRY_MODIFIED,
@@ -39,7 +40,11 @@ struct entry {
 	const char *path; /* from the root, no leading slash; any bytes but NUL */
 	enum entry_verdict verdict;
 	unsigned what;
-	bool opaque;            /* a folder that hides a folder of the lower */
+	/* A folder that hides one of the lower, unless one above it does already. */
+	bool opaque;
+	/* Below such a folder that is not ENTRY_SAME: the upper alone has it, so that a layer needs it
+	 * even where it is as it was.  Never a whiteout. */
+	bool covered;
 	bool excluded;          /* it, or a folder above it, matches a pattern */
 	struct stat st;         /* the upper's; of what is deleted: the lower's */
 	const struct stat *was; /* of what is modified: the lower's; else NULL */

@@ -121,8 +121,7 @@ static enum outcome compare_xattrs(const struct diff_walk *w, const char *name)
 
 static bool same_time(const struct stat *u, const struct stat *l)
 {
-	return S_ISDIR(u->st_mode) ||
-	       (u->st_mtim.tv_sec == l->st_mtim.tv_sec && u->st_mtim.tv_nsec == l->st_mtim.tv_nsec);
+	return u->st_mtim.tv_sec == l->st_mtim.tv_sec && u->st_mtim.tv_nsec == l->st_mtim.tv_nsec;
 }
 
 static unsigned compare_stat(const struct diff_walk *w, const struct stat *u, const struct stat *l)
@@ -166,6 +165,7 @@ int diff_compare(const struct diff_walk *w, const char *name, struct entry *e, s
 	struct stat l;
 
 	e->verdict = ENTRY_ADDED;
+	*ret_was = (struct stat){0};
 	if (!diff_has_lower(w))
 		return 1;
 	if (fstatat(w->lower.fd, name, &l, AT_SYMLINK_NOFOLLOW) < 0) {

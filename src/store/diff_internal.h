@@ -48,11 +48,36 @@ int diff_list(const struct diff_walk *w, bool opaque, struct diff_children *ret)
 void diff_children_done(struct diff_children *c);
 
 /*
- * Compare an entry of the upper with the lower's of the same name: e->verdict and e->what; where it is
- * ENTRY_MODIFIED, *ret_was is the lower's.
- * 1, 0: it has vanished, -1.
+ * Compare an entry of the upper with the lower's of the same name: e->verdict and e->what.  *ret_was is the
+ * lower's, zeroed where there is none.  1, 0: it has vanished, -1.
  */
 int diff_compare(const struct diff_walk *w, const char *name, struct entry *e,
 		 struct stat *ret_was);
+
+/* A file of the upper with more than one name. */
+struct diff_link {
+	dev_t dev, lower_dev;
+	ino_t ino, lower_ino; /* lower_ino 0: there was none of this name */
+	size_t entry;
+};
+
+struct diff_links {
+	struct diff_link *v;
+	size_t n;
+	size_t cap;
+};
+
+void diff_links_done(struct diff_links *links);
+
+/* Note the entry, if it is such a file. */
+void diff_links_add(struct diff_links *links, size_t entry, const struct stat *upper,
+		    const struct stat *lower);
+
+/*
+ * Names of one file belong together: where one of them is new or different, or they were not one file
+ * before, those that are the same become ENTRY_TIME, so that a layer has them too, and their folders
+ * ENTRY_PARENT.  parents[i] is the entry of the folder of v[i], SIZE_MAX at the root.
+ */
+void diff_links_mark(struct diff_links *links, struct entry *v, const size_t *parents);
 
 #endif

@@ -20,6 +20,7 @@ static struct picked pick(const struct diff_world *d, const char *const *exclude
 	struct entries all;
 	struct err err = {0};
 
+	even_times(d);
 	assert_int_equal(diff_entries(d->w->a, &in, &all, &err), 0);
 	commit_select(d->w->a, &all, &p.s, &p.counts);
 	return p;

@@ -1,10 +1,10 @@
-/* Covers store/diff, store/diff_compare and store/diff_list. */
+/* Covers store/diff, store/diff_compare, store/diff_links and store/diff_list. */
 #include "diff_world.h"
 #include "store/diff_internal.h"
 
 static void touch(int dir_fd, const char *name)
 {
-	const struct timespec times[2] = {{.tv_sec = 5}, {.tv_sec = 5}};
+	const struct timespec times[2] = {{.tv_sec = TOUCHED}, {.tv_sec = TOUCHED}};
 
 	assert_int_equal(utimensat(dir_fd, name, times, AT_SYMLINK_NOFOLLOW), 0);
 }
@@ -50,7 +50,7 @@ static void test_copied_up_is_no_change(void **state)
 	assert_int_equal(symlinkat("a", d->lower, "etc/link"), 0);
 	assert_int_equal(symlinkat("a", d->upper, "etc/link"), 0);
 	touch(d->upper, "etc/link");
-	assert_string_equal(diff_plain(d), "p etc/\n= etc/folder/\nt etc/link\nt etc/nano\n"
+	assert_string_equal(diff_plain(d), "p etc/\nt etc/folder/\nt etc/link\nt etc/nano\n"
 					   "= etc/same\nt etc/touched\n");
 }
 
@@ -169,8 +169,66 @@ static void test_opaque(void **state)
 	xattr(d->upper, "d", "user.overlay.opaque", "y");
 	dir(d->upper, "fresh");
 	xattr(d->upper, "fresh", "user.overlay.opaque", "y");
-	assert_string_equal(diff_plain(d), "p d/ opaque\nH d/a\n= d/kept\nA d/new\n= d/sub/\n"
-					   "D d/whited\nH d/z.txt\nH d/z/\nA fresh/\n");
+	gone(d->upper, "d/never");
+	assert_string_equal(diff_plain(d),
+			    "p d/ opaque\nH d/a\n= d/kept covered\n= d/never\nA d/new covered\n"
+			    "p d/sub/ covered\nH d/sub/in\nD d/whited\nH d/z.txt\nH d/z/\n"
+			    "A fresh/\n");
+}
+
+static void one_file(int dir_fd, const char *name, const char *other)
+{
+	assert_int_equal(linkat(dir_fd, name, dir_fd, other, 0), 0);
+}
+
+/* A layer that has one name of a file has all of them. */
+static void test_hard_links(void **state)
+{
+	struct diff_world *d = *state;
+
+	both_dirs(d, "d");
+	both(d, "d/linked", "1");
+	one_file(d->upper, "d/linked", "new");
+	both(d, "pair", "1");
+	one_file(d->upper, "pair", "twin");
+	one_file(d->lower, "pair", "twin");
+	both(d, "single", "1");
+	file(d->lower, "joined", "1");
+	one_file(d->upper, "single", "joined");
+	both(d, "z", "1");
+	assert_string_equal(diff_plain(d), "p d/\nt d/linked\nt joined\nA new\n= pair\nt single\n"
+					   "= twin\n= z\n");
+}
+
+static void test_hard_links_left_out(void **state)
+{
+	struct diff_world *d = *state;
+	static const char *const patterns[] = {"/d/cache/", NULL};
+
+	both_dirs(d, "d");
+	both_dirs(d, "d/cache");
+	both(d, "d/cache/x", "1");
+	one_file(d->upper, "d/cache/x", "new");
+	assert_string_equal(diff_text(d, (struct diff_input){.exclude = patterns}),
+			    "= d/\np d/cache/ excluded\nt d/cache/x excluded\nA new\n");
+}
+
+/* One mark is enough, and what needs none has none. */
+static void test_opaque_in_opaque(void **state)
+{
+	struct diff_world *d = *state;
+
+	both_dirs(d, "d");
+	both_dirs(d, "d/in");
+	both_dirs(d, "d/in/deep");
+	both(d, "d/in/deep/kept", "1");
+	xattr(d->upper, "d", "user.overlay.opaque", "y");
+	xattr(d->upper, "d/in", "user.overlay.opaque", "y");
+	assert_string_equal(diff_plain(d),
+			    "= d/ opaque\n= d/in/\n= d/in/deep/\n= d/in/deep/kept\n");
+	file(d->lower, "d/in/deep/gone", "1");
+	assert_string_equal(diff_plain(d), "p d/ opaque\np d/in/ covered\np d/in/deep/ covered\n"
+					   "H d/in/deep/gone\n= d/in/deep/kept covered\n");
 }
 
 static void test_order_is_that_of_the_tar(void **state)
@@ -412,6 +470,11 @@ static void test_zeroed(void **state)
 	(void)state;
 	diff_children_done(&c);
 	diff_children_done(NULL);
+
+	struct diff_links links = {0};
+
+	diff_links_done(&links);
+	diff_links_done(NULL);
 }
 
 int main(void)
@@ -426,6 +489,9 @@ int main(void)
 		DIFF_TEST(test_links_and_special_files),
 		DIFF_TEST(test_types),
 		DIFF_TEST(test_opaque),
+		DIFF_TEST(test_opaque_in_opaque),
+		DIFF_TEST(test_hard_links),
+		DIFF_TEST(test_hard_links_left_out),
 		DIFF_TEST(test_order_is_that_of_the_tar),
 		DIFF_TEST(test_owners),
 		DIFF_TEST(test_devices),
