@@ -8,6 +8,7 @@
 #include "cli/care.h"
 #include "cli/command.h"
 #include "cli/history.h"
+#include "cli/out.h"
 #include "plan/plan.h"
 #include "run/view.h"
 #include "store/env_chain.h"
@@ -69,12 +70,20 @@ static int have_trees(struct arena *a, const struct workplace *w, const struct p
 static void tell(const struct workplace *w, const struct chain *chain)
 {
 	const struct commit *top = chain->n > 0 ? &chain->v[chain->n - 1] : NULL;
+	_cleanup_buf_ struct buf message = {0};
 
-	if (top)
-		log_info("'%s' is at %.*s%s%s%s", w->env_name, HISTORY_SHORT, top->digest,
-			 top->message[0] ? " (" : "", top->message, top->message[0] ? ")" : "");
-	else
+	if (!top) {
 		log_info("'%s' is at its base", w->env_name);
+		return;
+	}
+	/* In one line, whatever it has. */
+	if (top->message[0]) {
+		buf_adds(&message, " (");
+		out_cell(&message, top->message, 0);
+		buf_adds(&message, ")");
+	}
+	log_info("'%s' is at %.*s%s", w->env_name, HISTORY_SHORT, top->digest,
+		 message.p ? message.p : "");
 }
 
 static int reset(const struct cli *cli, const void *values, struct err *err)

@@ -86,9 +86,20 @@ int client_connect(const struct env *env, int *ret_sock, struct err *err)
 /* Held while a sandbox is started or ended: one at a time. */
 static int take_start_lock(const struct env *env, int *ret_lock, struct err *err)
 {
-	if (fs_lock_at(env->fd, "start", true, START_LOCK_MS, ret_lock, err) == 0)
+	struct err why = {0};
+
+	if (fs_lock_at(env->fd, "start", true, START_LOCK_MS, ret_lock, &why) == 0)
 		return 0;
-	(void)err_prefix(err, "cannot start or end the sandbox in '%s'", env->dir);
+	if (why.errnum == ENOENT) {
+		/* Its folder is gone: `sbx rm` was faster. */
+		(void)err_set(err, "the environment '%s' was removed just now", env->id);
+		if (err)
+			err->errnum = ENOENT;
+		return -1;
+	}
+	(void)err_prefix(&why, "cannot start or end the sandbox in '%s'", env->dir);
+	if (err)
+		*err = why;
 	return store_hint(err);
 }
 
@@ -101,7 +112,7 @@ int client_start(const struct plan *plan, const struct env *env, const char *pro
 	if (client_connect(env, ret_sock, &why) == 0)
 		return 0;
 	if (take_start_lock(env, &lock, err) < 0) {
-		/* Its folder is gone: `sbx rm` was faster. */
+		/* As above: it is to be made anew. */
 		if (err && err->errnum == ENOENT)
 			err->errnum = ESTALE;
 		return -1;
