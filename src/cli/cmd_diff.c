@@ -13,12 +13,15 @@
 #include "cli/command.h"
 #include "cli/diff_patch.h"
 #include "cli/diff_print.h"
+#include "cli/history.h"
 #include "cli/open.h"
 #include "cli/out.h"
 #include "conf/profile.h"
 #include "plan/plan.h"
 #include "run/view.h"
 #include "store/diff.h"
+#include "store/env_chain.h"
+#include "store/floating.h"
 
 struct values {
 	struct where where;
@@ -224,7 +227,7 @@ static int look(const struct view *view, void *arg, struct err *err)
 
 	/* The parent is the one to end by it: it would not know why we did. */
 	(void)signal(SIGPIPE, SIG_IGN);
-	if (diff_entries(t->a, &in, &all, err) < 0)
+	if (floating_diff(t->a, &t->w->store, &t->w->env, &in, &all, err) < 0)
 		return -1;
 	choose(t, &all, &s);
 	if (t->v->json)
@@ -296,7 +299,9 @@ static int diff(const struct cli *cli, const void *values, struct err *err)
 	if (v->patch && diff_patch_program(&program, err) < 0)
 		return -1;
 	t.program = program;
-	if (open_plan(cli->a, &w, &t.plan, err) < 0)
+	if (!env_is_settled(&w.env) && history_settle(cli->a, &w, err) < 0)
+		return -1;
+	if (history_plan(cli->a, &w, &t.plan, err) < 0)
 		return -1;
 	if (view_call(t.plan, look, &t, err) == 0)
 		return 0;

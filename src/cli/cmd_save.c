@@ -1,5 +1,6 @@
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -48,6 +49,8 @@ static int save_inside(void *arg, struct err *err)
 	char digest[DIGEST_HEX + 1];
 	ssize_t n;
 
+	/* The parent is the one to end by it: it would not know why we did. */
+	(void)signal(SIGPIPE, SIG_IGN);
 	if (layer_open(a, job->store, job->layer->digest, &fd, NULL, err) < 0 ||
 	    layer_tar_open(fd, job->layer->tree, &t, err) < 0)
 		return -1;
@@ -117,7 +120,12 @@ static int save(const struct cli *cli, const void *values, struct err *err)
 		return -1;
 	if (v->output)
 		return save_to_file(cli->a, plan, &job, v->output, err);
-	return userns_call(plan, save_inside, &job, err);
+	if (userns_call(plan, save_inside, &job, err) == 0)
+		return 0;
+	/* `| head`: end as any program does. */
+	if (err->errnum == EPIPE)
+		(void)raise(SIGPIPE);
+	return -1;
 }
 
 const struct command *cmd_save(void)

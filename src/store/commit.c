@@ -16,6 +16,7 @@
 #include "store/descent.h"
 #include "store/env_chain.h"
 #include "store/env_kept.h"
+#include "store/floating.h"
 #include "store/layer.h"
 
 #define KEPT_MODE 0600
@@ -31,7 +32,7 @@ static int find_changes(struct arena *a, const struct commit_input *in, struct e
 		.exclude = in->exclude,
 	};
 
-	return diff_entries(a, &diff, ret, err);
+	return floating_diff(a, in->store, in->env, &diff, ret, err);
 }
 
 /* The tree of a layer that is not the upper folder itself, with what is in `list`. */
@@ -137,11 +138,16 @@ static int commit_stopped(struct arena *a, const struct commit_input *in,
 			  const struct layer_stage *st, struct selection *s, struct layer_info *ret,
 			  struct err *err)
 {
+	/* Not the view's: that is another mount, between which and the store nothing can be renamed. */
+	_cleanup_fd_ int upper = openat(in->env->fd, in->env->upper,
+					O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	struct commit c;
 
-	if (commit_tidy(in->upper, s, in->newest, err) < 0 ||
-	    write_kept(in->upper, st, &s->kept, err) < 0 ||
-	    emit(in, st, in->upper, &s->taken, ret, err) < 0)
+	if (upper < 0)
+		return err_errno(err, errno, "cannot open '%s'", in->env->upper);
+	if (commit_tidy(upper, s, in->newest, in->env->fd, err) < 0 ||
+	    write_kept(upper, st, &s->kept, err) < 0 ||
+	    emit(in, st, upper, &s->taken, ret, err) < 0)
 		return -1;
 	c = commit_of(a, in, ret);
 	return env_commit_upper(a, in->store, in->env, st, &c, err);
@@ -157,7 +163,7 @@ static int commit_running(struct arena *a, const struct commit_input *in,
 
 	if (copy_tree(in, st, &s->taken, &tree, err) < 0 ||
 	    look_again(tree, &copied.taken, err) < 0 ||
-	    commit_tidy(tree, &copied, in->newest, err) < 0 ||
+	    commit_tidy(tree, &copied, in->newest, -1, err) < 0 ||
 	    emit(in, st, tree, &copied.taken, ret, err) < 0)
 		return -1;
 	c = commit_of(a, in, ret);

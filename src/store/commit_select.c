@@ -80,36 +80,95 @@ static void keep(const struct entries *all, size_t i, size_t end, struct selecti
 		counts->kept += is_change(&all->v[i]);
 }
 
-static void take(struct entry *e, struct selection *ret, struct commit_result *counts)
+/* Is nothing in v[i..end) a change, of whatever kind? */
+static bool is_all_same(const struct entries *all, size_t i, size_t end)
 {
+	for (; i < end; i++) {
+		if (all->v[i].verdict != ENTRY_SAME)
+			return false;
+	}
+	return true;
+}
+
+/* `hidden`: a folder above it hides what lies below, so that what is the same is not there to be seen. */
+static void take(struct entry *e, bool hidden, struct selection *ret, struct commit_result *counts)
+{
+	if (S_ISSOCK(e->st.st_mode) && e->verdict == ENTRY_MODIFIED) {
+		/* A layer cannot hold it, but that the old thing is gone. */
+		ret->none.v[ret->none.n++] = *e;
+		e->verdict = ENTRY_DELETED;
+	} else if (S_ISSOCK(e->st.st_mode) && e->verdict != ENTRY_DELETED) {
+		ret->none.v[ret->none.n++] = *e;
+		return;
+	}
 	count(e, counts);
 	if (e->verdict == ENTRY_HIDDEN)
 		return;
-	if (e->verdict == ENTRY_SAME || S_ISSOCK(e->st.st_mode))
+	if (e->verdict == ENTRY_SAME && !hidden)
 		ret->none.v[ret->none.n++] = *e;
 	else
 		ret->taken.v[ret->taken.n++] = *e;
 }
 
+/*
+ * A folder that is as it was, with changes below it that are left out (else it were no ENTRY_SAME): all of it
+ * stays, so that the layer does not depend on them.  Where it cannot, it is a folder of the layer.
+ */
+static size_t select_same_folder(struct entries *all, size_t i, size_t end, struct selection *ret,
+				 struct commit_result *counts)
+{
+	if (can_stay(all, i, end)) {
+		keep(all, i, end, ret, counts);
+		return end;
+	}
+	all->v[i].verdict = ENTRY_PARENT;
+	take(&all->v[i], false, ret, counts);
+	return i + 1;
+}
+
+/* What v[i] is the topmost of goes one way: returns where the next one is. */
+static size_t select_next(struct entries *all, size_t i, size_t *hidden_end, struct selection *ret,
+			  struct commit_result *counts)
+{
+	struct entry *e = &all->v[i];
+	bool top = e->opaque || (e->excluded && e->verdict != ENTRY_SAME);
+	size_t end = top ? end_of(all, i) : i + 1;
+
+	if (e->verdict == ENTRY_SAME && S_ISDIR(e->st.st_mode) && !e->opaque && i >= *hidden_end &&
+	    !is_all_same(all, i, end_of(all, i)))
+		return select_same_folder(all, i, end_of(all, i), ret, counts);
+	if (e->opaque && i >= *hidden_end && is_all_same(all, i, end)) {
+		ret->same.v[ret->same.n++] = *e;
+		return end;
+	}
+	if (e->excluded && e->verdict != ENTRY_SAME && e->verdict != ENTRY_HIDDEN &&
+	    can_stay(all, i, end)) {
+		keep(all, i, end, ret, counts);
+		return end;
+	}
+	if (e->opaque && end > *hidden_end)
+		*hidden_end = end;
+	/* One that cannot stay goes with all that is below it. */
+	if (!e->excluded || e->verdict == ENTRY_SAME || e->verdict == ENTRY_HIDDEN)
+		end = i + 1;
+	for (; i < end; i++) {
+		if (all->v[i].opaque && end_of(all, i) > *hidden_end)
+			*hidden_end = end_of(all, i);
+		take(&all->v[i], i < *hidden_end, ret, counts);
+	}
+	return end;
+}
+
 void commit_select(struct arena *a, struct entries *all, struct selection *ret,
 		   struct commit_result *ret_counts)
 {
+	size_t hidden_end = 0;
+
 	ret->taken.v = arena_alloc(a, (all->n + 1) * sizeof(struct entry));
 	ret->none.v = arena_alloc(a, (all->n + 1) * sizeof(struct entry));
-	for (size_t i = 0; i < all->n;) {
-		struct entry *e = &all->v[i];
-		size_t end = end_of(all, i);
-
-		if (!e->excluded || e->verdict == ENTRY_SAME || e->verdict == ENTRY_HIDDEN)
-			end = i + 1;
-		else if (can_stay(all, i, end)) {
-			keep(all, i, end, ret, ret_counts);
-			i = end;
-			continue;
-		}
-		for (; i < end; i++)
-			take(&all->v[i], ret, ret_counts);
-	}
+	ret->same.v = arena_alloc(a, (all->n + 1) * sizeof(struct entry));
+	for (size_t i = 0; i < all->n;)
+		i = select_next(all, i, &hidden_end, ret, ret_counts);
 }
 
 static int failed(const char *path, struct err *err)
@@ -127,6 +186,23 @@ static int remove_all(struct descent *d, const struct entries *list, struct err 
 		if (descent_to_parent(d, e->path) < 0 ||
 		    (unlinkat(d->fd, path_base(e->path), dir ? AT_REMOVEDIR : 0) < 0 &&
 		     errno != ENOENT))
+			return failed(e->path, err);
+	}
+	return 0;
+}
+
+/*
+ * An opaque folder that shows what lies below it anyway: away with it at once, for if its files went one by
+ * one, something would be missing in between.
+ */
+static int throw_away(struct descent *d, const struct entries *list, int trash, struct err *err)
+{
+	for (size_t i = 0; i < list->n; i++) {
+		const struct entry *e = &list->v[i];
+		_cleanup_free_ char *name = xasprintf("upper.same.%zu", i);
+
+		if (descent_to_parent(d, e->path) < 0 ||
+		    renameat(d->fd, path_base(e->path), trash, name) < 0)
 			return failed(e->path, err);
 	}
 	return 0;
@@ -164,21 +240,27 @@ static int put_time(int dir_fd, const struct entry *e, int64_t newest, struct er
 	return 0;
 }
 
-int commit_tidy(int upper, const struct selection *s, int64_t newest, struct err *err)
+int commit_tidy(int upper, const struct selection *s, int64_t newest, int trash, struct err *err)
 {
 	_cleanup_descent_ struct descent d = DESCENT_EMPTY;
 
 	if (descent_begin(&d, upper, O_RDONLY) < 0)
 		return failed("", err);
-	if (remove_all(&d, &s->none, err) < 0)
+	if (throw_away(&d, &s->same, trash, err) < 0 || remove_all(&d, &s->none, err) < 0)
 		return -1;
 	for (size_t i = s->taken.n; i-- > 0;) {
 		const struct entry *e = &s->taken.v[i];
 
-		if (e->verdict == ENTRY_DELETED)
+		if (e->verdict == ENTRY_DELETED && !S_ISSOCK(e->st.st_mode))
 			continue;
 		if (descent_to_parent(&d, e->path) < 0)
 			return failed(e->path, err);
+		if (e->verdict == ENTRY_DELETED) {
+			if (faccessat(d.fd, path_base(e->path), F_OK, AT_SYMLINK_NOFOLLOW) < 0 &&
+			    whiteout_make(d.fd, path_base(e->path), err) < 0)
+				return -1;
+			continue;
+		}
 		if (!S_ISLNK(e->st.st_mode) && strip_xattrs(d.fd, e, err) < 0)
 			return -1;
 		if (put_time(d.fd, e, newest, err) < 0)

@@ -17,6 +17,7 @@ struct selection {
 	struct entries taken; /* what the layer holds, with the folders above it */
 	struct buf kept;      /* the topmost of what stays uncommitted: paths, each ended by NUL */
 	struct entries none;  /* what is no change, and sockets */
+	struct entries same;  /* opaque folders in which nothing is different from what they hide */
 };
 
 void selection_done(struct selection *s);
@@ -28,8 +29,9 @@ void commit_select(struct arena *a, struct entries *all, struct selection *ret,
 
 /*
  * Make the upper folder what the layer's tree has to be, without a change of what it shows: remove what is
- * no change, and an overlay's bookkeeping; times no later than `newest`.
+ * no change, and an overlay's bookkeeping; times no later than `newest`.  Opaque folders that are the same
+ * are moved to `trash` as upper.same.N.
  */
-int commit_tidy(int upper, const struct selection *s, int64_t newest, struct err *err);
+int commit_tidy(int upper, const struct selection *s, int64_t newest, int trash, struct err *err);
 
 #endif

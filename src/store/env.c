@@ -321,6 +321,7 @@ int env_make_fork(struct arena *a, const struct store *s, const struct env *like
 	want.rung = like->rung;
 	want.as = like->as;
 	want.chain = *chain;
+	want.below = chain->n;
 	if (make_env(a, s, &want, &made, err) < 0)
 		return -1;
 	if (made)

@@ -63,6 +63,9 @@ struct env {
 	int as;              /* 1 + enum user_as, which is a part of the map; 0: not known */
 	int64_t created;     /* seconds since the epoch */
 	struct chain chain;
+	/* The upper lies on so many layers of the chain.  Fewer than all: the others were committed
+	 * while it ran (floating.h), until that is settled (env_chain.h). */
+	size_t below;
 	uint64_t upper_n;  /* the N of its upper folder */
 	const char *upper; /* "upper.<N>" */
 	bool fuse;         /* fuse-overlayfs wrote to this upper: whiteout.h has its dialect */

@@ -15,6 +15,7 @@
 #include "base/str.h"
 #include "store/env_kept.h"
 #include "store/env_record.h"
+#include "store/floating.h"
 
 /* For all that goes wrong here. */
 static int failed(const struct env *e, struct err *err)
@@ -63,7 +64,8 @@ bool env_is_settled(const struct env *e)
 {
 	struct err why = {0};
 
-	return !e->stage && faccessat(e->fd, e->upper, F_OK, AT_SYMLINK_NOFOLLOW) == 0 &&
+	return !e->stage && e->below == e->chain.n &&
+	       faccessat(e->fd, e->upper, F_OK, AT_SYMLINK_NOFOLLOW) == 0 &&
 	       each_stray(e, tell, &why) == 0;
 }
 
@@ -237,6 +239,7 @@ static int finish_pending(struct arena *a, const struct store *s, struct env *e,
 	add_commit(a, &next.chain, &e->pending);
 	next.upper_n++;
 	next.upper = env_upper_name(a, next.upper_n);
+	next.below = next.chain.n;
 	next.stage = NULL;
 	next.fuse = false;
 	if (make_upper(e, next.upper, err) < 0 || env_record_write(e->fd, &next, err) < 0)
@@ -245,9 +248,23 @@ static int finish_pending(struct arena *a, const struct store *s, struct env *e,
 	return 0;
 }
 
+/* The upper lies on the layers, too, that were committed while it ran. */
+static int land(struct arena *a, const struct store *s, struct env *e, struct err *err)
+{
+	struct env next = *e;
+
+	next.below = e->chain.n;
+	if (floating_settle(a, s, e, err) < 0 || env_record_write(e->fd, &next, err) < 0)
+		return -1;
+	*e = next;
+	return 0;
+}
+
 int env_settle(struct arena *a, const struct store *s, struct env *e, struct err *err)
 {
 	if (e->stage && finish_pending(a, s, e, err) < 0)
+		return failed(e, err);
+	if (e->below < e->chain.n && land(a, s, e, err) < 0)
 		return failed(e, err);
 	if (make_upper(e, e->upper, err) < 0 || each_stray(e, remove_stray, err) < 0)
 		return failed(e, err);
@@ -307,6 +324,7 @@ int env_commit_layer(struct arena *a, const struct store *s, struct env *e,
 int env_replace_layers(struct arena *a, const struct store *s, struct env *e,
 		       const struct layer_stage *st, const struct commit *c, struct err *err)
 {
+	e->below = 1;
 	return put_layer(a, &(struct layering){s, st, c}, e, &(struct chain){0}, err);
 }
 
@@ -316,6 +334,7 @@ int env_set_chain(struct arena *a, const struct store *s, struct env *e, const s
 	struct env next = *e;
 
 	next.chain = *chain;
+	next.below = chain->n;
 	next.upper_n++;
 	next.upper = env_upper_name(a, next.upper_n);
 	next.fuse = false;

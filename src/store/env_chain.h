@@ -21,8 +21,8 @@
 /* In a staging folder: the list of what stays uncommitted (env_kept.h). */
 #define CHAIN_KEPT "kept"
 
-/* False where a crash left something to be settled: a pending commit, an upper folder too many or
- * too few.  Cheap. */
+/* False where something is to be settled: a commit that a crash left pending, an upper folder too many
+ * or too few, layers that were committed while the sandbox ran.  Cheap. */
 bool env_is_settled(const struct env *e);
 
 /* errnum ESTALE where env.json says something else by now than it did when `e` was read: open it anew. */
@@ -35,7 +35,8 @@ int env_check_current(const struct env *e, struct err *err);
 int env_commit_upper(struct arena *a, const struct store *s, struct env *e,
 		     const struct layer_stage *st, const struct commit *c, struct err *err);
 
-/* The same for a layer that is complete in `st`, with its tree: the upper folder stays as it is. */
+/* The same for a layer that is complete in `st`, with its tree, while the sandbox runs: the upper folder
+ * stays as it is, and where it is (env.h, `below`). */
 int env_commit_layer(struct arena *a, const struct store *s, struct env *e,
 		     const struct layer_stage *st, const struct commit *c, struct err *err);
 
@@ -47,7 +48,7 @@ int env_replace_layers(struct arena *a, const struct store *s, struct env *e,
 int env_set_chain(struct arena *a, const struct store *s, struct env *e, const struct chain *chain,
 		  struct err *err);
 
-/* End what a crash left half-done. */
+/* Settle it: end what a crash left half-done, and so on. */
 int env_settle(struct arena *a, const struct store *s, struct env *e, struct err *err);
 
 #endif

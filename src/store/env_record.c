@@ -96,6 +96,19 @@ static int read_pending(struct arena *a, const json_t *obj, struct env *e)
 	return 0;
 }
 
+/* "below" is written only while it is not all of the chain. */
+static int read_below(const json_t *below, struct env *e)
+{
+	e->below = e->chain.n;
+	if (!below)
+		return 0;
+	if (!json_is_integer(below) || json_integer_value(below) < 0 ||
+	    (size_t)json_integer_value(below) > e->chain.n)
+		return -1;
+	e->below = (size_t)json_integer_value(below);
+	return 0;
+}
+
 static int read_values(struct arena *a, const json_t *obj, struct env *e)
 {
 	const json_t *rung = json_object_get(obj, "rung");
@@ -114,7 +127,8 @@ static int read_values(struct arena *a, const json_t *obj, struct env *e)
 	e->created = json_integer_value(created);
 	e->upper_n = (uint64_t)json_integer_value(upper);
 	e->upper = env_upper_name(a, e->upper_n);
-	if (chain_from_json(a, json_object_get(obj, "chain"), &e->chain) < 0)
+	if (chain_from_json(a, json_object_get(obj, "chain"), &e->chain) < 0 ||
+	    read_below(json_object_get(obj, "below"), e) < 0)
 		return -1;
 	return read_pending(a, obj, e);
 }
@@ -145,6 +159,8 @@ int env_record_write(int fd, const struct env *e, struct err *err)
 	json_object_set_new(obj, "created", json_integer(e->created));
 	json_object_set_new(obj, "upper", json_integer((json_int_t)e->upper_n));
 	json_object_set_new(obj, "chain", chain_to_json(&e->chain));
+	if (e->below < e->chain.n)
+		json_object_set_new(obj, "below", json_integer((json_int_t)e->below));
 	if (e->stage) {
 		json_t *pending = commit_to_json(&e->pending);
 

@@ -30,7 +30,7 @@ static void tidy(const struct diff_world *d, struct picked *p, int64_t newest)
 {
 	struct err err = {0};
 
-	if (commit_tidy(d->upper, &p->s, newest, &err) < 0)
+	if (commit_tidy(d->upper, &p->s, newest, d->upper, &err) < 0)
 		fail_msg("%s", err.msg);
 }
 
@@ -116,6 +116,34 @@ static void what_is_excluded_stays_as_a_whole(void **state)
 	assert_int_equal(unlinkat(d->upper, "d/y", 0), 0);
 	p = pick(d, logs);
 	assert_counts(&p, 0, 0, 0, 6);
+	selection_done(&p.s);
+}
+
+/* So that a layer does not depend on what is left out of it. */
+static void a_folder_of_nothing_else_stays_too(void **state)
+{
+	struct diff_world *d = *state;
+	struct picked p;
+
+	both_dirs(d, "d");
+	both_dirs(d, "d/e");
+	both(d, "d/e/same", "x");
+	file(d->upper, "d/e/x.log", "x");
+	file(d->upper, "new", "x");
+	p = pick(d, logs);
+	assert_string_equal(text(d, &p), "new | | d");
+	assert_counts(&p, 1, 0, 0, 1);
+	tidy(d, &p, INT64_MAX);
+	assert_true(there(d->upper, "d/e/x.log"));
+	selection_done(&p.s);
+	/* A file with another name in the layer cannot stay with it. */
+	assert_int_equal(linkat(d->upper, "d/e/same", d->upper, "other", 0), 0);
+	p = pick(d, logs);
+	assert_string_equal(text(d, &p), "d d/e d/e/same new other | | d/e/x.log");
+	tidy(d, &p, INT64_MAX);
+	assert_true(there(d->upper, "d/e/x.log"));
+	/* Its other name is new: both are one file in the layer. */
+	assert_true(there(d->upper, "d/e/same"));
 	selection_done(&p.s);
 }
 
@@ -229,6 +257,7 @@ int main(void)
 		DIFF_TEST(what_is_the_same_is_no_part),
 		DIFF_TEST(what_an_opaque_folder_hides_is_counted_only),
 		DIFF_TEST(what_is_excluded_stays_as_a_whole),
+		DIFF_TEST(a_folder_of_nothing_else_stays_too),
 		DIFF_TEST(a_hard_link_is_committed_all_the_same),
 		DIFF_TEST(a_tidy_upper_has_changes_alone),
 		DIFF_TEST(the_mark_of_an_opaque_folder_stays),
