@@ -73,13 +73,21 @@ static int make_tree(const struct layer_stage *st, int *ret_fd, struct err *err)
 	return 0;
 }
 
-static int emit(struct arena *a, const struct commit_input *in, const struct layer_stage *st,
-		int tree, const struct merge *m, struct layer_info *ret, struct err *err)
+static struct entries list_of(struct arena *a, const struct merge *m)
 {
 	struct entries list = {.v = arena_alloc(a, (m->n + 1) * sizeof(*list.v)), .n = m->n};
+
+	for (size_t i = 0; i < m->n; i++)
+		list.v[i] = m->v[i].entry;
+	return list;
+}
+
+static int emit(const struct commit_input *in, const struct layer_stage *st, int tree,
+		const struct entries *list, struct layer_info *ret, struct err *err)
+{
 	const struct emit emit = {
 		.tree = tree,
-		.list = &list,
+		.list = list,
 		.owners = in->owners,
 		.newest = in->newest,
 		.skeleton_at = st->fd,
@@ -87,8 +95,6 @@ static int emit(struct arena *a, const struct commit_input *in, const struct lay
 		.progress_ctx = in->progress_ctx,
 	};
 
-	for (size_t i = 0; i < m->n; i++)
-		list.v[i] = m->v[i].entry;
 	ret->map = env_map_name(in->env);
 	ret->host = in->host;
 	ret->created = in->now;
@@ -105,12 +111,14 @@ static int make_layer(struct arena *a, const struct commit_input *in, const stru
 	__attribute__((cleanup(trees_done))) struct trees trees = {0};
 	_cleanup_fd_ int tree = -1;
 	struct merge m = {0};
+	struct entries list;
 
 	if (open_trees(a, in, &trees, err) < 0 || make_tree(st, &tree, err) < 0 ||
 	    merge_layers(a, trees.fds, trees.n, &m, err) < 0 ||
 	    merge_trim(&m, in->lower, err) < 0 || merge_copy(trees.fds, trees.n, &m, tree, err) < 0)
 		return -1;
-	return emit(a, in, st, tree, &m, ret, err);
+	list = list_of(a, &m);
+	return emit(in, st, tree, &list, ret, err);
 }
 
 int squash(struct arena *a, const struct commit_input *in, struct commit_result *ret,

@@ -213,28 +213,36 @@ static bool is_zero(const char *p, size_t n)
 	return n == 0 || (p[0] == 0 && memcmp(p, p + 1, n - 1) == 0);
 }
 
+/* How much of it, from `offset` on, lies in blocks that are not all zero; or, `zero`, that are. */
+static size_t run_of(const char *p, size_t n, uint64_t offset, bool zero)
+{
+	size_t at = 0;
+
+	while (at < n) {
+		size_t part = HOLE - (size_t)((offset + at) % HOLE);
+
+		part = part < n - at ? part : n - at;
+		if (is_zero(p + at, part) != zero)
+			break;
+		at += part;
+	}
+	return at;
+}
+
 /* Write the piece but for its blocks of zeros. */
 static int write_piece(int fd, const char *p, size_t n, uint64_t offset)
 {
-	while (n > 0) {
-		size_t part = HOLE - (size_t)(offset % HOLE);
-		ssize_t put;
+	size_t at = run_of(p, n, offset, true);
 
-		part = part < n ? part : n;
-		if (is_zero(p, part)) {
-			put = (ssize_t)part;
-		} else {
-			while (part < n && !is_zero(p + part, n - part < HOLE ? n - part : HOLE))
-				part += n - part < HOLE ? n - part : HOLE;
-			put = pwrite(fd, p, part, (off_t)offset);
-		}
-		if (put < 0 && errno == EINTR)
-			continue;
-		if (put <= 0)
+	while (at < n) {
+		size_t part = run_of(p + at, n - at, offset + at, false);
+		ssize_t put = pwrite(fd, p + at, part, (off_t)(offset + at));
+
+		if (put < 0 && errno != EINTR)
 			return -1;
-		p += put;
-		n -= (size_t)put;
-		offset += (uint64_t)put;
+		if (put > 0)
+			at += (size_t)put;
+		at += run_of(p + at, n - at, offset + at, true);
 	}
 	return 0;
 }

@@ -215,11 +215,13 @@ def test_fsck_and_gc_with_damaged_records():
         q.sbx("rm", "-f").ok()
         envs = os.path.join(p.store, "envs")
         record = os.path.join(envs, os.listdir(envs)[0], "env.json")
+        kept = os.path.join(p.store, "tags", "keep.json")
         for path, words, hint in (
-                (record, "the environment", "move the environment's folder out of the store, and run "
-                                            "sbx gc again"),
-                (os.path.join(p.store, "tags", "keep.json"), "the tag 'keep'", "to forget the tag, run: "
-                                                                             "sbx tag -d keep")):
+                (record, "the environment",
+                 "sbx fsck shows all that is damaged; move the environment's folder out of the store, "
+                 "and run sbx gc again"),
+                (kept, "the tag 'keep'",
+                 "sbx fsck shows all that is damaged; to forget the tag, run: sbx tag -d keep")):
             with open(path, encoding="utf-8") as f:
                 good = f.read()
             with open(path, "w", encoding="utf-8") as f:
