@@ -95,7 +95,8 @@ static void refuses_a_newer_or_damaged_version(void **state)
 	assert_refused("it has version 3, this sbx knows up to 2",
 		       "use the newer sbx that made it, or set XDG_DATA_HOME to another folder");
 	world_write(w, "data/sbx/version", "1\n");
-	assert_refused("an sbx that knew no layers made it", "move it away");
+	assert_refused("an sbx that knew no layers made it",
+		       "move it away: what was installed in it has to be once more");
 	world_write(w, "data/sbx/version", "one\n");
 	assert_refused("its file 'version' is damaged", "write the line '2' into '");
 	world_write(w, "data/sbx/version", "");
