@@ -19,6 +19,9 @@
 #include "store/tag.h"
 
 #define DIGITS_MIN 4
+/* 10 times 20 ms. */
+#define MOMENTS 10
+#define MOMENT_NS 20000000
 
 int history_open(struct arena *a, const struct where *where, struct workplace *w, struct err *err)
 {
@@ -151,21 +154,41 @@ int history_settle(struct arena *a, struct workplace *w, struct err *err)
 	return settle_held(a, w, err);
 }
 
+/*
+ * How many commands run in it.  One whose exit status its caller has just been given still counts for a
+ * moment: it is given that moment.
+ */
+static int count_commands(const struct env *env, uint32_t *ret, struct err *err)
+{
+	const struct timespec moment = {.tv_nsec = MOMENT_NS};
+
+	for (int i = 0; i < MOMENTS; i++) {
+		_cleanup_fd_ int sock = -1;
+		struct client_info info;
+
+		if (client_connect(env, &sock, err) < 0 || client_info(sock, &info, err) < 0)
+			return -1;
+		*ret = info.commands;
+		if (info.commands == 0)
+			break;
+		(void)nanosleep(&moment, NULL);
+	}
+	return 0;
+}
+
 /* End it where no command runs in it; EBUSY where one does. */
 static int end_idle(struct workplace *w, const char *why, struct err *err)
 {
-	_cleanup_fd_ int sock = -1;
-	struct client_info info;
+	uint32_t commands;
 
-	if (client_connect(&w->env, &sock, err) < 0 || client_info(sock, &info, err) < 0)
+	if (count_commands(&w->env, &commands, err) < 0)
 		return err->errnum == ENOENT || err->errnum == EAGAIN ? 0 : -1;
-	if (info.commands > 0) {
-		err_set(err, "cannot %s '%s': %u command%s in it", why, w->env_name, info.commands,
-			info.commands == 1 ? " runs" : "s run");
+	if (commands > 0) {
+		err_set(err, "cannot %s '%s': %u command%s in it", why, w->env_name, commands,
+			commands == 1 ? " runs" : "s run");
 		err->errnum = EBUSY;
 		return err_hint(err, "end it first: sbx stop");
 	}
-	cleanup_fd(&sock);
 	log_debug("ending the sandbox, in which nothing runs");
 	if (client_stop(&w->env, err) < 0 && err->errnum != ENOENT)
 		return -1;

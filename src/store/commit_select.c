@@ -104,7 +104,8 @@ static void take(struct entry *e, bool hidden, struct selection *ret, struct com
 	count(e, counts);
 	if (e->verdict == ENTRY_HIDDEN)
 		return;
-	if (e->verdict == ENTRY_SAME && !hidden)
+	/* A whiteout of what never was is nothing anywhere. */
+	if (e->verdict == ENTRY_SAME && (!hidden || S_ISCHR(e->st.st_mode)))
 		ret->none.v[ret->none.n++] = *e;
 	else
 		ret->taken.v[ret->taken.n++] = *e;

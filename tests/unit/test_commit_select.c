@@ -251,6 +251,74 @@ static void sockets_are_removed(void **state)
 	selection_done(&p.s);
 }
 
+static void what_an_opaque_folder_hides_has_to_be_in_it(void **state)
+{
+	struct diff_world *d = *state;
+	struct picked p;
+
+	both_dirs(d, "d");
+	both(d, "d/same", "x");
+	both_dirs(d, "d/sub");
+	both(d, "d/sub/same", "x");
+	xattr(d->upper, "d", "user.overlay.opaque", "y");
+	gone(d->upper, "d/never");
+	file(d->upper, "d/new", "x");
+	p = pick(d, NULL);
+	assert_string_equal(text(d, &p), "d d/new d/same d/sub d/sub/same | d/never |");
+	assert_counts(&p, 1, 0, 0, 0);
+	tidy(d, &p, INT64_MAX);
+	assert_true(has_xattr(d->upper, "d", "user.overlay.opaque"));
+	assert_true(there(d->upper, "d/sub/same"));
+	assert_false(there(d->upper, "d/never"));
+	selection_done(&p.s);
+}
+
+/* It goes at once: between two of its files, something would be missing. */
+static void an_opaque_folder_that_shows_the_same_goes_as_a_whole(void **state)
+{
+	struct diff_world *d = *state;
+	struct picked p;
+
+	both_dirs(d, "d");
+	both(d, "d/same", "x");
+	xattr(d->upper, "d", "user.overlay.opaque", "y");
+	file(d->upper, "new", "x");
+	p = pick(d, NULL);
+	assert_string_equal(text(d, &p), "new | |");
+	assert_int_equal(p.s.same.n, 1);
+	assert_string_equal(p.s.same.v[0].path, "d");
+	tidy(d, &p, INT64_MAX);
+	assert_false(there(d->upper, "d"));
+	assert_true(there(d->upper, "upper.same.0/same"));
+	selection_done(&p.s);
+}
+
+static void make_socket(int dir_fd, const char *name)
+{
+	assert_int_equal(mknodat(dir_fd, name, S_IFSOCK | 0600, 0), 0);
+}
+
+static void a_socket_is_no_change_but_what_it_took_the_place_of(void **state)
+{
+	struct diff_world *d = *state;
+	struct picked p;
+
+	make_socket(d->upper, "socket");
+	p = pick(d, NULL);
+	assert_string_equal(text(d, &p), "| socket |");
+	assert_counts(&p, 0, 0, 0, 0);
+	selection_done(&p.s);
+	file(d->lower, "was", "x");
+	make_socket(d->upper, "was");
+	p = pick(d, NULL);
+	assert_string_equal(text(d, &p), "was | socket was |");
+	assert_counts(&p, 0, 0, 1, 0);
+	tidy(d, &p, INT64_MAX);
+	assert_false(there(d->upper, "socket"));
+	assert_int_equal(faccessat(d->upper, "was", F_OK, 0), 0);
+	selection_done(&p.s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -263,6 +331,9 @@ int main(void)
 		DIFF_TEST(the_mark_of_an_opaque_folder_stays),
 		DIFF_TEST(no_time_is_later_than_the_newest),
 		DIFF_TEST(sockets_are_removed),
+		DIFF_TEST(what_an_opaque_folder_hides_has_to_be_in_it),
+		DIFF_TEST(an_opaque_folder_that_shows_the_same_goes_as_a_whole),
+		DIFF_TEST(a_socket_is_no_change_but_what_it_took_the_place_of),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
