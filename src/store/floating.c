@@ -278,24 +278,25 @@ static void merge(struct walk *w, const struct diff_input *in, struct entries *r
 	*ret = all;
 }
 
-static struct walk walk_of(struct arena *a, const struct env *e, struct err *err)
+static void walk_begin(struct walk *w, struct arena *a, const struct env *e)
 {
-	return (struct walk){
+	*w = (struct walk){
 		.a = a,
 		.env = e,
 		.dialect = e->fuse ? WHITEOUT_FUSE : WHITEOUT_KERNEL,
 		.tree = DESCENT_EMPTY,
 		.upper = DESCENT_EMPTY,
-		.err = err,
 	};
 }
 
 int floating_diff(struct arena *a, const struct store *s, const struct env *e,
 		  const struct diff_input *in, struct entries *ret, struct err *err)
 {
-	__attribute__((cleanup(walk_done))) struct walk w = walk_of(a, e, err);
+	__attribute__((cleanup(walk_done))) struct walk w;
 	struct entries all;
 
+	walk_begin(&w, a, e);
+	w.err = err;
 	if (diff_entries(a, in, &all, err) < 0)
 		return -1;
 	if (e->below < e->chain.n) {
@@ -309,11 +310,13 @@ int floating_diff(struct arena *a, const struct store *s, const struct env *e,
 
 int floating_settle(struct arena *a, const struct store *s, const struct env *e, struct err *err)
 {
-	__attribute__((cleanup(walk_done))) struct walk w = walk_of(a, e, err);
+	__attribute__((cleanup(walk_done))) struct walk w;
 	_cleanup_descent_ struct descent d = DESCENT_EMPTY;
 	_cleanup_fd_ int upper =
 		openat(e->fd, e->upper, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
+	walk_begin(&w, a, e);
+	w.err = err;
 	if (upper < 0 || descent_begin(&d, upper, O_RDONLY) < 0)
 		return err_errno(err, errno, "cannot open '%s'", e->upper);
 	if (find_gone(&w, s, upper) < 0)

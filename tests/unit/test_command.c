@@ -241,10 +241,9 @@ static void signals_reach_the_group(void **state)
 	assert_int_equal(job_finish(&j, text, sizeof(text)), 128 + SIGTERM);
 	/* The whole of it. */
 	j = job_new();
-	begin_waiting(&j,
-		      "trap : USR1; exec 3<&0; "
-		      "sh -c 'trap \"echo child; exit\" USR1; echo up; read x <&3' & "
-		      "wait; wait; exit 6");
+	begin_waiting(&j, "trap : USR1; exec 3<&0; "
+			  "sh -c 'trap \"echo child; exit\" USR1; echo up; read x <&3' & "
+			  "wait; wait; exit 6");
 	msg.number = SIGUSR1;
 	assert_int_equal(proto_send(j.sock, PROTO_SIGNAL, &msg, NULL, 0), 0);
 	assert_int_equal(job_finish(&j, text, sizeof(text)), 6);
