@@ -73,7 +73,7 @@ static void make_logs(const struct diff_world *d)
 	assert_int_equal(fchmodat(d->upper, "var/log", 02750, 0), 0);
 	set_time(d->upper, "var", -3, 500);
 	set_time(d->upper, "var/log", 4102444800, 999999999);
-	set_time(d->upper, ".", 7, 0);
+	set_time(d->upper, ".", -7, 1);
 	list(d, (const char *const[]){"var/log", "var/log/a.log", "var/log", "var/log/apt", ".",
 				      "top.log", NULL});
 }
@@ -97,7 +97,7 @@ static void assert_moved(const struct diff_world *d)
 	/* Those of the layer do not show that something was moved away. */
 	assert_time(d->upper, "var", -3, 500);
 	assert_time(d->upper, "var/log", 4102444800, 999999999);
-	assert_time(d->upper, ".", 7, 0);
+	assert_time(d->upper, ".", -7, 1);
 }
 
 static void moves_what_is_listed_and_can_do_so_again(void **state)

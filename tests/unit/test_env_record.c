@@ -111,6 +111,9 @@ static void refuses_what_is_wrong(void **state)
 		HEAD ", \"upper\": 1, \"chain\": [" LINK(DIGEST, "a/b") "]}",
 		HEAD ", \"upper\": 1, \"chain\": [], \"pending\": {}}",
 		HEAD ", \"upper\": 1, \"chain\": [], \"pending\": " LINK(DIGEST, "tree") "}",
+		HEAD ", \"upper\": 1, \"chain\": [], \"pending\": {\"stage\": \"../x\", "
+		     "\"digest\": \"" DIGEST "\", \"message\": \"\", \"by\": \"\", "
+		     "\"created\": 1, \"tree\": \"tree\"}}",
 	};
 	struct world *w = *state;
 	_cleanup_fd_ int fd = folder(w);

@@ -62,7 +62,8 @@ static void names_system_and_packages(void **state)
 
 static void takes_whole_keys_alone(void **state)
 {
-	is(state, "VARIANT_ID=no\nXID=no\nVERSION_ID='3.19'\nID=\"alpine\"\n", NULL, "alpine:3.19");
+	is(state, "VARIANT_ID=no\nID_LIKE=no\nXID=no\nVERSION_ID='3.19'\nID=\"alpine\"\n", NULL,
+	   "alpine:3.19");
 }
 
 static void a_rolling_system_has_no_version(void **state)
