@@ -213,16 +213,6 @@ int open_plan(struct arena *a, const struct workplace *w, const struct plan **re
 	return 0;
 }
 
-/* The map is that of the first start; the driver of any. */
-static int set_used(struct workplace *w, const struct plan *plan, struct err *err)
-{
-	bool first = w->env.rung < 0;
-
-	return env_set_used(&w->env, first ? (int)plan->rung : w->env.rung,
-			    first ? 1 + (int)w->profile->user.as : w->env.as,
-			    plan->driver == ROOT_FUSE, err);
-}
-
 /*
  * A connection to the sandbox, which is started where it does not run: by *ret_plan, which is made
  * where it is NULL.
@@ -243,10 +233,6 @@ static int connect_or_start(struct arena *a, struct workplace *w, const struct p
 	}
 	/* Only now: a command in a running sandbox must not wait for what only starting one needs. */
 	if (!*ret_plan && open_plan(a, w, ret_plan, err) < 0)
-		return -1;
-	/* Before the start, which gives files to subordinate ids: even one that fails leaves an
-	 * environment that `sbx rm` knows how to remove. */
-	if (set_used(w, *ret_plan, err) < 0)
 		return -1;
 	other = history_other_host(a, w, false);
 	if (other)
@@ -303,8 +289,12 @@ static int make_env(struct arena *a, struct workplace *w, const struct plan **re
 		return -1;
 	/* `sbx rm` may take away what was made a moment before. */
 	for (int i = 0; i < START_TRIES; i++) {
-		if (open_env(a, true, w, err) == 0)
+		if (open_env(a, true, w, err) == 0) {
+			/* Somebody was faster, and has committed, too: the plan is of a new one. */
+			if (w->env.upper_n != 1 || w->env.chain.n > 0)
+				*ret_plan = NULL;
 			return 0;
+		}
 		if (err->errnum != ENOENT)
 			return -1;
 	}

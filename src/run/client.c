@@ -103,6 +103,19 @@ static int take_start_lock(const struct env *env, int *ret_lock, struct err *err
 	return store_hint(err);
 }
 
+/*
+ * Before the start, which gives files to subordinate ids: even one that fails leaves an environment that
+ * `sbx rm` knows how to remove.  The map is that of the first start; the driver of any.
+ */
+static int set_used(const struct plan *plan, const struct env *env, struct err *err)
+{
+	struct env used = *env;
+	int as = 1 + (int)(plan->as_root ? AS_ROOT : AS_SELF);
+
+	return env_set_used(&used, env->rung < 0 ? (int)plan->rung : env->rung,
+			    env->rung < 0 ? as : env->as, plan->driver == ROOT_FUSE, err);
+}
+
 int client_start(const struct plan *plan, const struct env *env, const char *profile_digest,
 		 int *ret_sock, struct err *err)
 {
@@ -126,7 +139,7 @@ int client_start(const struct plan *plan, const struct env *env, const char *pro
 		return -1;
 	}
 	/* Whoever held it meanwhile may have changed its layers: the plan is of what was before. */
-	if (env_check_current(env, err) < 0)
+	if (env_check_current(env, err) < 0 || set_used(plan, env, err) < 0)
 		return -1;
 	return launch(plan, env, profile_digest, ret_sock, err);
 }
