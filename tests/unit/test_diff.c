@@ -176,6 +176,19 @@ static void test_opaque(void **state)
 			    "A fresh/\n");
 }
 
+/* What is hidden cannot be left out. */
+static void test_opaque_hides_what_is_excluded(void **state)
+{
+	struct diff_world *d = *state;
+	static const char *const patterns[] = {"*.log", NULL};
+
+	both_dirs(d, "d");
+	file(d->lower, "d/x.log", "1");
+	xattr(d->upper, "d", "user.overlay.opaque", "y");
+	assert_string_equal(diff_text(d, (struct diff_input){.exclude = patterns}),
+			    "p d/ opaque\nH d/x.log excluded\n");
+}
+
 static void one_file(int dir_fd, const char *name, const char *other)
 {
 	assert_int_equal(linkat(dir_fd, name, dir_fd, other, 0), 0);
@@ -490,6 +503,7 @@ int main(void)
 		DIFF_TEST(test_types),
 		DIFF_TEST(test_opaque),
 		DIFF_TEST(test_opaque_in_opaque),
+		DIFF_TEST(test_opaque_hides_what_is_excluded),
 		DIFF_TEST(test_hard_links),
 		DIFF_TEST(test_hard_links_left_out),
 		DIFF_TEST(test_order_is_that_of_the_tar),

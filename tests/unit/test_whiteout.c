@@ -68,6 +68,10 @@ static void test_made(void **state)
 
 	assert_int_equal(whiteout_opaque(WHITEOUT_KERNEL, d->upper, &opaque, &err), 0);
 	assert_false(opaque);
+	/* "x" says that there may be whiteouts of another kind, which nobody here makes. */
+	xattr(d->upper, ".", "user.overlay.opaque", "x");
+	assert_int_equal(whiteout_opaque(WHITEOUT_KERNEL, d->upper, &opaque, &err), 0);
+	assert_false(opaque);
 	assert_int_equal(whiteout_make_opaque(d->upper, &err), 0);
 	assert_int_equal(whiteout_opaque(WHITEOUT_KERNEL, d->upper, &opaque, &err), 0);
 	assert_true(opaque);
