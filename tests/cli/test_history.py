@@ -74,6 +74,9 @@ def test_log_as_json():
         check(before <= old["created"] <= new["created"] <= time.time(), "the times")
         match(r"^[a-z]+:[^:]*:[^:]+:[0-9a-f-]+$", old["host"], "the host")
         check(old["entries"] >= 1, "the entries")
+        p.sbx("reset", "base").ok()
+        made(p, "echo > /opt/other")
+        equal(p.sbx("log", "--json").json()[0]["tags"], [], "the tags of another chain of that length")
         for name in "abc":
             p.sbx("tag", "-d", name).ok()
 
