@@ -57,6 +57,7 @@ static void all_of_it_comes_back(void **state)
 	e.created = 1700000000;
 	e.upper_n = 7;
 	e.chain = (struct chain){v, 2};
+	e.below = 1;
 	e.stage = "layer-1-2-3";
 	e.pending = commit_of(OTHER, "pending");
 	assert_int_equal(env_record_write(fd, &e, &err), 0);
@@ -70,6 +71,12 @@ static void all_of_it_comes_back(void **state)
 	assert_int_equal(got.upper_n, 7);
 	assert_string_equal(got.upper, "upper.7");
 	assert_int_equal(got.chain.n, 2);
+	assert_int_equal(got.below, 1);
+	/* Not written where it is all of them. */
+	e.below = 2;
+	assert_int_equal(env_record_write(fd, &e, &err), 0);
+	assert_int_equal(env_record_read(w->a, fd, &got, &err), 0);
+	assert_int_equal(got.below, 2);
 	assert_commit(&got.chain.v[0], &v[0]);
 	assert_commit(&got.chain.v[1], &v[1]);
 	assert_string_equal(got.stage, "layer-1-2-3");
@@ -109,6 +116,8 @@ static void refuses_what_is_wrong(void **state)
 		HEAD ", \"upper\": 1, \"chain\": [" LINK(DIGEST, "") "]}",
 		HEAD ", \"upper\": 1, \"chain\": [" LINK(DIGEST, "..") "]}",
 		HEAD ", \"upper\": 1, \"chain\": [" LINK(DIGEST, "a/b") "]}",
+		HEAD ", \"upper\": 1, \"chain\": [], \"below\": 1}",
+		HEAD ", \"upper\": 1, \"chain\": [], \"below\": -1}",
 		HEAD ", \"upper\": 1, \"chain\": [], \"pending\": {}}",
 		HEAD ", \"upper\": 1, \"chain\": [], \"pending\": " LINK(DIGEST, "tree") "}",
 		HEAD ", \"upper\": 1, \"chain\": [], \"pending\": {\"stage\": \"../x\", "
