@@ -9,6 +9,7 @@
 #include "base/cleanup.h"
 #include "base/err.h"
 #include "base/mem.h"
+#include "base/names.h"
 #include "base/num.h"
 #include "base/str.h"
 #include "plan/host_parts.h"
@@ -36,6 +37,7 @@ static FILE *open_stream(int root, const char *path)
 static const struct passwd *find_user(int root, uid_t uid)
 {
 	_cleanup_file_ FILE *f = open_stream(root, "etc/passwd");
+	_cleanup_file_ FILE *asked = NULL;
 	const struct passwd *pw;
 
 	while (f && (pw = fgetpwent(f)) != NULL) {
@@ -43,19 +45,22 @@ static const struct passwd *find_user(int root, uid_t uid)
 		if (pw->pw_uid == uid && pw->pw_name[0] != '+' && pw->pw_name[0] != '-')
 			return pw;
 	}
-	return getpwuid(uid);
+	asked = names_ask("passwd", uid);
+	return asked ? fgetpwent(asked) : NULL;
 }
 
 static const struct group *find_group(int root, gid_t gid)
 {
 	_cleanup_file_ FILE *f = open_stream(root, "etc/group");
+	_cleanup_file_ FILE *asked = NULL;
 	const struct group *gr;
 
 	while (f && (gr = fgetgrent(f)) != NULL) {
 		if (gr->gr_gid == gid && gr->gr_name[0] != '+' && gr->gr_name[0] != '-')
 			return gr;
 	}
-	return getgrgid(gid);
+	asked = names_ask("group", gid);
+	return asked ? fgetgrent(asked) : NULL;
 }
 
 int host_user(struct arena *a, int root, struct host_facts *ret, struct err *err)

@@ -2,11 +2,14 @@
 
 #include <errno.h>
 #include <pwd.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/cleanup.h"
 #include "base/err.h"
 #include "base/mem.h"
+#include "base/names.h"
 #include "base/path.h"
 
 int dirs_home(struct arena *a, const char **ret, struct err *err)
@@ -15,10 +18,9 @@ int dirs_home(struct arena *a, const char **ret, struct err *err)
 	const char *clean;
 
 	if (!home || home[0] == '\0') {
-		struct passwd *pw;
+		_cleanup_file_ FILE *f = names_ask("passwd", getuid());
+		const struct passwd *pw = f ? fgetpwent(f) : NULL;
 
-		errno = 0;
-		pw = getpwuid(getuid());
 		if (!pw) {
 			err_set(err,
 				"cannot tell your home folder: HOME is not set and user %u has "
