@@ -1,4 +1,4 @@
-/* Covers store/diff, store/diff_compare, store/diff_links and store/diff_list. */
+/* Covers store/diff, store/diff_compare and store/diff_list. */
 #include "diff_world.h"
 #include "store/diff_internal.h"
 
@@ -187,43 +187,6 @@ static void test_opaque_hides_what_is_excluded(void **state)
 	xattr(d->upper, "d", "user.overlay.opaque", "y");
 	assert_string_equal(diff_text(d, (struct diff_input){.exclude = patterns}),
 			    "p d/ opaque\nH d/x.log excluded\n");
-}
-
-static void one_file(int dir_fd, const char *name, const char *other)
-{
-	assert_int_equal(linkat(dir_fd, name, dir_fd, other, 0), 0);
-}
-
-/* A layer that has one name of a file has all of them. */
-static void test_hard_links(void **state)
-{
-	struct diff_world *d = *state;
-
-	both_dirs(d, "d");
-	both(d, "d/linked", "1");
-	one_file(d->upper, "d/linked", "new");
-	both(d, "pair", "1");
-	one_file(d->upper, "pair", "twin");
-	one_file(d->lower, "pair", "twin");
-	both(d, "single", "1");
-	file(d->lower, "joined", "1");
-	one_file(d->upper, "single", "joined");
-	both(d, "z", "1");
-	assert_string_equal(diff_plain(d), "p d/\nt d/linked\nt joined\nA new\n= pair\nt single\n"
-					   "= twin\n= z\n");
-}
-
-static void test_hard_links_left_out(void **state)
-{
-	struct diff_world *d = *state;
-	static const char *const patterns[] = {"/d/cache/", NULL};
-
-	both_dirs(d, "d");
-	both_dirs(d, "d/cache");
-	both(d, "d/cache/x", "1");
-	one_file(d->upper, "d/cache/x", "new");
-	assert_string_equal(diff_text(d, (struct diff_input){.exclude = patterns}),
-			    "= d/\np d/cache/ excluded\nt d/cache/x excluded\nA new\n");
 }
 
 /* One mark is enough, and what needs none has none. */
@@ -483,11 +446,6 @@ static void test_zeroed(void **state)
 	(void)state;
 	diff_children_done(&c);
 	diff_children_done(NULL);
-
-	struct diff_links links = {0};
-
-	diff_links_done(&links);
-	diff_links_done(NULL);
 }
 
 int main(void)
@@ -504,8 +462,6 @@ int main(void)
 		DIFF_TEST(test_opaque),
 		DIFF_TEST(test_opaque_in_opaque),
 		DIFF_TEST(test_opaque_hides_what_is_excluded),
-		DIFF_TEST(test_hard_links),
-		DIFF_TEST(test_hard_links_left_out),
 		DIFF_TEST(test_order_is_that_of_the_tar),
 		DIFF_TEST(test_owners),
 		DIFF_TEST(test_devices),
