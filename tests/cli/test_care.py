@@ -51,9 +51,14 @@ class Care(Project):
         with contextlib.suppress(OSError):
             for name in os.listdir(aside):
                 os.rename(os.path.join(aside, name), self.layer(name.split("-")[0]))
-        for args in (["stop"], ["rm", "-f"], ["gc"]):
-            with contextlib.suppress(harness.Failed):
-                self.sbx(*args)
+        with contextlib.suppress(harness.Failed, OSError):
+            self.sbx("stop")
+            for env in self.sbx("list", "--json").json():
+                if env["project"] == self.dir:
+                    self.sbx("rm", "-f", env["id"])
+            for name in os.listdir(os.path.join(self.store, "tags")):
+                self.sbx("tag", "-d", name.split(".")[0])
+            self.sbx("gc")
         return super().__exit__(*exc)
 
     def layer(self, digest):
@@ -440,7 +445,7 @@ def test_squash_refuses_what_runs():
         with p.start("run", "sh", "-c", "echo ready; cat") as w:
             harness.read_until(w.stdout, b"ready")
             r = p.sbx("squash").ok(125)
-            match(r"cannot squash: 1 command runs in it", r.err, "the message")
+            match(r"cannot squash 'default': 1 command runs in it", r.err, "the message")
             match(r"hint: end it first: sbx stop", r.err, "the hint")
             w.stdin.close()
             equal(harness.wait_process(w), 0, "the command that ran")
