@@ -379,6 +379,12 @@ def clean_up():
             for words in (["stop"], ["rm", "-f"]):
                 subprocess.run([SBX, *words, one["id"]], cwd=_base, env=environment(),
                                check=False, capture_output=True, timeout=60)
+    # What layers hold may belong to any id, and be closed to everybody.
+    data = environment()["XDG_DATA_HOME"]
+    who = ["--map-root-user"] + (["--map-auto"] if has_subids() else [])
+    if os.path.exists(data):
+        subprocess.run(["unshare", "--user", *who, "rm", "-rf", data], check=False, timeout=60,
+                       stdin=subprocess.DEVNULL, capture_output=True)
     shutil.rmtree(_base, onerror=make_writable)
     if os.path.exists(_base):
         diagnose(f"could not remove {_base}: {os.listdir(_base)}")

@@ -18,7 +18,7 @@ WARM = harness.NO_NET + "[sandbox]\nlinger = 600s\n"
 DIR_BASE = "[base]\nimage = dir:./root\n[mounts]\n/usr = /usr:ro\n"
 
 # What an environment's folder may hold when nobody uses it.
-ENV_NAMES = {"env.json", "work", "home", "run", "lock", "start", "upper"}
+ENV_NAMES = {"env.json", "work", "home", "run", "lock", "start"}
 
 # One line for each entry of the places that the tests change: cheaper than inside.py, which needs Python.
 LOOK = ("find /opt/a /opt/full /etc/sbxtest -printf '%p %y %m %U %G %T@ %l %s\\n' 2>/dev/null | "
@@ -105,12 +105,8 @@ def commit(p, *more):
 
 
 def log(p, *more):
-    """The digests of the chain, the lowest first, however `log` orders them."""
-    entries = p.sbx("log", "--json", *more).json()
-    if isinstance(entries, dict):
-        entries = entries.get("layers", entries.get("chain"))
-    found = [e["digest"] for e in entries if e.get("digest")]
-    return found[::-1]
+    """The digests of the chain, the newest first, as `log` tells them."""
+    return [e["digest"] for e in p.sbx("log", "--json", *more).json()]
 
 
 def store_of(p):
@@ -130,13 +126,15 @@ def chains(store):
     for name in names(os.path.join(store, "envs")):
         with open(os.path.join(store, "envs", name, "env.json"), encoding="utf-8") as f:
             data = json.load(f)
-        found[name] = ([e["digest"] for e in data.get("chain", [])], data.get("upper", "upper"))
+        found[name] = ([e["digest"] for e in data["chain"]], f"upper.{data['upper']}")
     return found
 
 
 def litter(store):
     """What should not be in a store that nobody uses; gc was not run."""
     found = ["tmp/" + name for name in names(os.path.join(store, "tmp"))]
+    for folder in ("", "tags", "layers", "envs"):
+        found += [f"{folder}/{name}" for name in names(os.path.join(store, folder)) if name.startswith(".")]
     for env, (_, upper) in chains(store).items():
         for name in names(os.path.join(store, "envs", env)):
             if name not in ENV_NAMES and name != upper:
@@ -148,8 +146,10 @@ def unreachable(store):
     """Layers that no environment and no tag names."""
     used = {d for chain, _ in chains(store).values() for d in chain}
     for name in names(os.path.join(store, "tags")):
+        if name.startswith("."):
+            continue
         with open(os.path.join(store, "tags", name), encoding="utf-8") as f:
-            used |= {e["digest"] if isinstance(e, dict) else e for e in json.load(f).get("chain", [])}
+            used |= {e["digest"] for e in json.load(f)["chain"]}
     return [d for d in names(os.path.join(store, "layers")) if d not in used]
 
 

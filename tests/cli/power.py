@@ -57,6 +57,8 @@ class Disk:
     def new(self, fs):
         if not shutil.which(MAKE[fs][0]):
             return f"no {MAKE[fs][0]}"
+        if not os.path.exists("/dev/loop-control"):
+            return "no loop device"
         self.umount()
         self.fs = fs
         with open(self.image, "wb") as f:

@@ -219,12 +219,20 @@ static const char *last_part(pid_t pid, uint64_t address, char *buf)
 	return "";
 }
 
-static bool plain_file(pid_t pid, uint64_t fd)
+static bool name_ends(const char *name, char with)
+{
+	return name[0] != '\0' && name[strlen(name) - 1] == with;
+}
+
+/* Whether the descriptor is a plain file; or, if `other`, a pipe or a socket. */
+static bool is_file(pid_t pid, uint64_t fd, bool other)
 {
 	char path[64];
 	struct stat st;
 	snprintf(path, sizeof(path), "/proc/%d/fd/%d", (int)pid, (int)fd);
-	return stat(path, &st) != 0 || S_ISREG(st.st_mode);
+	/* What cannot be seen is the device of the process that serves the root: it never fails like that. */
+	return stat(path, &st) == 0 &&
+	       (S_ISREG(st.st_mode) || (other && (S_ISFIFO(st.st_mode) || S_ISSOCK(st.st_mode))));
 }
 
 static bool opens_to_change(pid_t pid, uint64_t nr, const uint64_t *args)
@@ -247,7 +255,7 @@ static const struct call *is_point(const struct cut *c, pid_t pid, uint64_t nr,
 	for (size_t i = 0; i < sizeof(calls) / sizeof(*calls); i++)
 		if ((uint64_t)calls[i].nr == nr)
 			call = &calls[i];
-	if (call == NULL)
+	if (call == NULL || (c->action == SHORT && name_ends(call->name, 'v')))
 		return NULL;
 	const char *class = strpbrk(call->classes, c->classes);
 	if (class == NULL)
@@ -259,8 +267,8 @@ static const struct call *is_point(const struct cut *c, pid_t pid, uint64_t nr,
 	if (*class == 'o' && strpbrk(c->classes, "fb") == NULL)
 		return opens_to_change(pid, nr, args) ? call : NULL;
 	bool of_data = strpbrk(call->classes, "wr") != NULL && nr != SYS_truncate;
-	if (of_data && strchr(c->classes, 'b') == NULL)
-		return nr == SYS_getdents64 || plain_file(pid, args[0]) ? call : NULL;
+	if (of_data && nr != SYS_getdents64)
+		return is_file(pid, args[0], strchr(c->classes, 'b') != NULL) ? call : NULL;
 	return call;
 }
 
