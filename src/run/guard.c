@@ -67,6 +67,9 @@ static int start(struct sandbox *sb, struct parts *ret, struct err *err)
 	host_read = ends[0];
 	host_write = ends[1];
 	sb->hostfs_fd = host_write;
+
+	const struct hostfs_how how = {sb->plan, host_read, sb->lock_fd, &sb->title};
+
 	if (userns_fork_new(&pid, err) < 0)
 		return -1;
 	if (pid == 0) {
@@ -78,7 +81,7 @@ static int start(struct sandbox *sb, struct parts *ret, struct err *err)
 	if (userns_map_begin(sb->plan, pid, &mapping, err) < 0)
 		return -1;
 	if (sb->plan->base == BASE_HOST)
-		r = hostfs_fork(sb->plan, host_read, sb->lock_fd, &ret->hostfs, err);
+		r = hostfs_fork(&how, &ret->hostfs, err);
 	if (userns_map_end(&mapping, r < 0 ? NULL : err) < 0 || r < 0)
 		return -1;
 	if (write(mapped_write, "1", 1) != 1)
@@ -141,7 +144,8 @@ _Noreturn void guard_main(struct sandbox *sb)
 		err_send(&err, sb->report_fd);
 		_exit(1);
 	}
-	title_set("sbx-guard", "sbx-guard");
+	title_take(&sb->title);
+	title_set(&sb->title, "sbx-guard", "sbx-guard");
 	signals = signalfd(-1, &wanted, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (start(sb, &parts, &err) < 0) {
 		err_send(&err, sb->report_fd);

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/seccomp.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -9,6 +10,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <seccomp.h>
@@ -19,6 +21,7 @@
 #include "plan/plan.h"
 #include "run/hostfs_internal.h"
 #include "run/mnt.h"
+#include "run/seccomp_internal.h"
 #include "run/title.h"
 
 /* Descriptors that are kept open: as many as the kernel keeps folders of, or nearly. */
@@ -26,7 +29,7 @@
 #define OPEN_SPARE ((rlim_t)16)
 
 /* All that serving takes; read only, and no socket, no process, no exec. */
-static int filter(void)
+static int make_filter(struct sock_fprog **ret_prog)
 {
 	static const int calls[] = {
 		SCMP_SYS(read),       SCMP_SYS(write),        SCMP_SYS(pread64),
@@ -46,7 +49,7 @@ static int filter(void)
 	if (r == 0)
 		r = seccomp_rule_add_array(ctx, SCMP_ACT_ALLOW, SCMP_SYS(openat), 1, &read_only);
 	if (r == 0)
-		r = seccomp_load(ctx); /* with no_new_privs */
+		r = seccomp_compile(ctx, NULL, 0, ret_prog, NULL);
 	if (ctx)
 		seccomp_release(ctx);
 	return r;
@@ -69,9 +72,10 @@ static uint32_t raise_limit(void)
 }
 
 /* Nothing of the caller's but its user: his permissions are what the base is read with. */
-static int settle(pid_t parent, int sock, int lock_fd)
+static int settle(const struct hostfs_how *how, pid_t parent)
 {
-	const int keep[] = {sock, lock_fd};
+	const int keep[] = {how->sock, how->lock_fd};
+	struct title own;
 	_cleanup_fd_ int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
 	sigset_t none;
 
@@ -81,7 +85,9 @@ static int settle(pid_t parent, int sock, int lock_fd)
 		(void)signal(n, SIG_DFL);
 	/* A terminal's interrupt is the caller's to act upon. */
 	(void)setsid();
-	title_set("sbx-hostfs", "sbx-hostfs");
+	if (!how->title)
+		title_take(&own);
+	title_set(how->title ? how->title : &own, "sbx-hostfs", "sbx-hostfs");
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (getppid() != parent || null_fd < 0 || chdir("/") < 0)
 		return -1;
@@ -89,27 +95,32 @@ static int settle(pid_t parent, int sock, int lock_fd)
 		if (dup2(null_fd, fd) < 0)
 			return -1;
 	cleanup_fd(&null_fd);
-	proc_close_fds_except(STDERR_FILENO + 1, keep, lock_fd < 0 ? 1 : 2);
+	proc_close_fds_except(STDERR_FILENO + 1, keep, how->lock_fd < 0 ? 1 : 2);
 	return prctl(PR_SET_NO_NEW_PRIVS, 1L, 0L, 0L, 0L);
 }
 
-_Noreturn static void server(const struct plan *plan, pid_t parent, int sock, int lock_fd)
+_Noreturn static void server(const struct hostfs_how *how, pid_t parent)
 {
 	struct hostfs_tree tree;
+	struct sock_fprog *filter = NULL;
 	int root = -1;
 	int fuse[PROC_MAX_FDS];
 	size_t n = 0;
 	char byte;
 
-	if (settle(parent, sock, lock_fd) < 0)
+	if (settle(how, parent) < 0)
 		_exit(1);
 	root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (root < 0 || proc_recv(sock, &byte, 1, fuse, &n) != 1 || n != 1)
+	if (root < 0 || make_filter(&filter) < 0)
 		_exit(1);
-	(void)close(sock);
-	hostfs_tree_init(&tree, plan, root, raise_limit());
+	hostfs_tree_init(&tree, how->plan, root, raise_limit());
+	/* Until here all is made while the ids are mapped. */
+	if (proc_recv(how->sock, &byte, 1, fuse, &n) != 1 || n != 1)
+		_exit(1);
+	(void)close(how->sock);
 	/* Last, since all else is not needed to serve. */
-	if (prctl(PR_SET_DUMPABLE, 0) < 0 || filter() != 0)
+	if (prctl(PR_SET_DUMPABLE, 0) < 0 ||
+	    syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, filter) < 0)
 		_exit(1);
 	hostfs_serve(&tree, fuse[0]);
 	_exit(0);
@@ -122,7 +133,7 @@ int hostfs_sockets(int ret_pair[2], struct err *err)
 	return 0;
 }
 
-int hostfs_fork(const struct plan *plan, int sock, int lock_fd, pid_t *ret_pid, struct err *err)
+int hostfs_fork(const struct hostfs_how *how, pid_t *ret_pid, struct err *err)
 {
 	const pid_t parent = getpid();
 	pid_t pid = fork();
@@ -130,7 +141,7 @@ int hostfs_fork(const struct plan *plan, int sock, int lock_fd, pid_t *ret_pid, 
 	if (pid < 0)
 		return err_errno(err, errno, "cannot start the server of the host's root");
 	if (pid == 0)
-		server(plan, parent, sock, lock_fd);
+		server(how, parent);
 	*ret_pid = pid;
 	return 0;
 }
@@ -146,7 +157,10 @@ int hostfs_start(const struct plan *plan, int lock_fd, struct hostfs *ret, struc
 		return -1;
 	theirs = pair[0];
 	ours = pair[1];
-	if (hostfs_fork(plan, theirs, lock_fd, &pid, err) < 0)
+
+	const struct hostfs_how how = {.plan = plan, .sock = theirs, .lock_fd = lock_fd};
+
+	if (hostfs_fork(&how, &pid, err) < 0)
 		return -1;
 	*ret = (struct hostfs){.pid = pid, .sock = TAKE_FD(ours)};
 	return 0;

@@ -21,6 +21,7 @@
 
 struct err;
 struct plan;
+struct title;
 
 /* Made HOSTFS_NONE. */
 struct hostfs {
@@ -37,8 +38,14 @@ struct hostfs {
 int hostfs_start(const struct plan *plan, int lock_fd, struct hostfs *ret, struct err *err);
 
 /* Its two halves: the sockets, of which [0] is the server's and [1] for hostfs_mount, and the fork. */
+struct hostfs_how {
+	const struct plan *plan;
+	int sock;
+	int lock_fd;
+	const struct title *title; /* where the caller has taken its own, else NULL */
+};
 int hostfs_sockets(int ret_pair[2], struct err *err);
-int hostfs_fork(const struct plan *plan, int sock, int lock_fd, pid_t *ret_pid, struct err *err);
+int hostfs_fork(const struct hostfs_how *how, pid_t *ret_pid, struct err *err);
 
 /* The mount, detached (run/mnt.h).  Once for each hostfs_start. */
 int hostfs_mount(int sock, int *ret_fd, struct err *err);

@@ -36,8 +36,8 @@
 #define HANG_UP_MS 600
 #define STOP_MS 1500
 
-/* Not while the command that was asked for last still starts. */
-#define IDLE_MS 1
+/* Not while the command that was asked for last still starts: it needs the processor more. */
+#define IDLE_MS 30
 
 struct init {
 	const struct sandbox *sb;
@@ -246,7 +246,7 @@ static int start(struct init *in, struct err *err)
 	sigset_t wanted;
 
 	close_others(in);
-	title_set("sbx-init", "sbx-init");
+	title_set(&sb->title, "sbx-init", "sbx-init");
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 	(void)sigemptyset(&wanted);
 	(void)sigaddset(&wanted, SIGCHLD);

@@ -11,9 +11,22 @@
 #include "base/cleanup.h"
 #include "base/err.h"
 #include "base/fs.h"
+#include "plan/host.h"
 #include "plan/plan.h"
 #include "run/root.h"
 #include "run/sandbox.h"
+
+/* May the base have it?  What the host's root shows at its top is known without a question to its server. */
+static bool may_be_there(const struct plan *plan, const char *path)
+{
+	size_t n = strcspn(path, "/");
+
+	for (size_t i = 0; i < plan->n_entries; i++)
+		if (strlen(plan->entries[i].name) == n &&
+		    strncmp(plan->entries[i].name, path, n) == 0)
+			return true;
+	return plan->base_dir != NULL;
+}
 
 /* The owner and mode that a stand-in folder gives to what it is merged with: those of the base. */
 static void take_after(const struct plan *plan, int base_fd, const struct standin *s,
@@ -21,7 +34,8 @@ static void take_after(const struct plan *plan, int base_fd, const struct standi
 {
 	struct stat base;
 
-	if (s->kind != STANDIN_DIR || fstatat(base_fd, s->path + 1, &base, AT_SYMLINK_NOFOLLOW) < 0)
+	if (s->kind != STANDIN_DIR || !may_be_there(plan, s->path + 1) ||
+	    fstatat(base_fd, s->path + 1, &base, AT_SYMLINK_NOFOLLOW) < 0)
 		return;
 	if (!S_ISDIR(base.st_mode))
 		return;

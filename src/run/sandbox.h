@@ -16,6 +16,7 @@
 #include <sys/types.h>
 
 #include "plan/plan.h"
+#include "run/title.h"
 
 /* The name of the request socket, in the run/ folder of the environment. */
 #define SANDBOX_SOCKET "sock"
@@ -35,6 +36,7 @@ struct sandbox {
 	int first_fd;  /* the starter's own connection, there from the beginning */
 	int hostfs_fd; /* from the guard on: for hostfs_mount, or -1 */
 	const struct sources *sources; /* from the supervisor on; run/source.h */
+	struct title title;            /* from the guard on */
 	int report_fd; /* where a failure is told (err_send); its end of file means: ready */
 };
 

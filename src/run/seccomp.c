@@ -83,9 +83,8 @@ int seccomp_add(scmp_filter_ctx ctx, const struct seccomp_rule *rule, struct err
 	return r < 0 ? failed(r, rule->call, err) : 0;
 }
 
-/* Compile into a program behind the `n` instructions of a prologue. */
-static int compile(scmp_filter_ctx ctx, const struct sock_filter *prologue, size_t n,
-		   struct sock_fprog **ret_prog, struct err *err)
+int seccomp_compile(scmp_filter_ctx ctx, const struct sock_filter *prologue, size_t n,
+		    struct sock_fprog **ret_prog, struct err *err)
 {
 	_cleanup_prog_ struct sock_fprog *prog = NULL;
 	/* libseccomp writes to a descriptor; seccomp_export_bpf_mem is too young. */
@@ -129,7 +128,8 @@ static int make_policy(const struct plan *plan, struct sock_fprog **ret_prog, st
 		return -1;
 	if (seccomp_policy_rules(ctx, plan, err) < 0)
 		return -1;
-	return compile(ctx, prologue, seccomp_policy_prologue(plan, prologue), ret_prog, err);
+	return seccomp_compile(ctx, prologue, seccomp_policy_prologue(plan, prologue), ret_prog,
+			       err);
 }
 
 static int make_emulation(struct sock_fprog **ret_prog, struct err *err)
@@ -146,7 +146,7 @@ static int make_emulation(struct sock_fprog **ret_prog, struct err *err)
 		return failed(r, "the x32 ABI", err);
 	if (seccomp_emulate_rules(ctx, err) < 0)
 		return -1;
-	return compile(ctx, NULL, 0, ret_prog, err);
+	return seccomp_compile(ctx, NULL, 0, ret_prog, err);
 }
 
 int seccomp_make(const struct plan *plan, struct seccomp_filters *ret, struct err *err)

@@ -15,6 +15,7 @@
 struct err;
 struct plan;
 struct sock_filter;
+struct sock_fprog;
 
 /* A rule: the call answers `errnum` (0: success) and does nothing, if all `n` comparisons hold. */
 struct seccomp_rule {
@@ -43,6 +44,10 @@ int seccomp_emulate_rules(scmp_filter_ctx ctx, struct err *err);
 
 /* The rules of the policy: seccomp_policy.c. */
 int seccomp_policy_rules(scmp_filter_ctx ctx, const struct plan *plan, struct err *err);
+
+/* Compile into a program, to be freed, behind the `n` instructions of a prologue. */
+int seccomp_compile(scmp_filter_ctx ctx, const struct sock_filter *prologue, size_t n,
+		    struct sock_fprog **ret_prog, struct err *err);
 
 /*
  * What runs ahead of those: the rules on calls that libseccomp may not know yet, by number.

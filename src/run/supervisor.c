@@ -376,7 +376,7 @@ _Noreturn void supervisor_main(const struct sandbox *sb, int mapped)
 
 	if (!wait_mapped(mapped))
 		_exit(1);
-	title_set("sbx-super", "sbx-supervisor");
+	title_set(&sb->title, "sbx-super", "sbx-supervisor");
 	(void)sigemptyset(&wanted);
 	(void)sigaddset(&wanted, SIGCHLD);
 	(void)sigaddset(&wanted, SIGTERM);

@@ -45,20 +45,28 @@ static void wipe(uint64_t start, uint64_t end)
 		memset((void *)(uintptr_t)start, 0, (size_t)(end - start));
 }
 
-void title_set(const char *comm, const char *title)
+void title_take(struct title *ret)
 {
 	uint64_t bound[N_BOUNDS] = {0};
 
-	(void)prctl(PR_SET_NAME, comm);
+	*ret = (struct title){0};
 	(void)clearenv();
 	if (find_bounds(bound) < 0)
 		return;
 	wipe(bound[ENV_START], bound[ENV_END]);
 	wipe(bound[ARG_START], bound[ARG_END]);
-	if (bound[ARG_END] - bound[ARG_START] > 1) {
-		size_t room = (size_t)(bound[ARG_END] - bound[ARG_START]) - 1;
-		size_t n = strlen(title);
+	if (bound[ARG_START] < bound[ARG_END])
+		*ret = (struct title){(char *)(uintptr_t)bound[ARG_START],
+				      (size_t)(bound[ARG_END] - bound[ARG_START])};
+}
 
-		memcpy((void *)(uintptr_t)bound[ARG_START], title, n < room ? n : room);
-	}
+void title_set(const struct title *t, const char *comm, const char *title)
+{
+	size_t n = strlen(title);
+
+	(void)prctl(PR_SET_NAME, comm);
+	if (t->room == 0)
+		return;
+	memset(t->text, 0, t->room);
+	memcpy(t->text, title, n < t->room ? n : t->room - 1);
 }

@@ -60,14 +60,22 @@ static int make_standins(const struct world *w)
 	struct plan plan = plan_of_parts(w);
 	struct standin twice[] = {{.kind = STANDIN_DIR, .path = "/again"},
 				  {.kind = STANDIN_DIR, .path = "/again"}};
+	static const struct host_entry entries[] = {{"etc", NULL}};
 	_cleanup_fd_ int base = -1;
 	struct err err = {0};
 
 	REQUIRE(make_parts(w) == 0 && mkdir("standin", 0755) == 0);
-	REQUIRE(utimensat(AT_FDCWD, "base/odd", times, 0) == 0);
+	REQUIRE(utimensat(AT_FDCWD, "base/odd", times, 0) == 0 && chmod("base/etc", 0711) == 0);
 	base = open("base", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	REQUIRE_DONE(root_standins(&plan, base, &err));
 	REQUIRE(look_at_standins("standin") == 0);
+	/* Of the host's root it is not asked what is known not to show there. */
+	REQUIRE(rename("standin", "of-dir") == 0 && mkdir("standin", 0755) == 0);
+	plan.base_dir = NULL;
+	plan.entries = entries;
+	plan.n_entries = 1;
+	REQUIRE_DONE(root_standins(&plan, base, &err));
+	REQUIRE(mode_of("standin/odd") == 0755 && mode_of("standin/etc") == 0711);
 	plan.standins = twice;
 	plan.n_standins = 2;
 	REQUIRE_MESSAGE(root_standins(&plan, base, &err),

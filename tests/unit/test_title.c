@@ -45,11 +45,14 @@ static int child(int argc, char **argv)
 {
 	const bool is_short = strcmp(argv[0], SHORT) == 0;
 	char name[16] = "";
+	struct title title;
 
 	REQUIRE(getenv("SECRET") != NULL && !shows_no_environment());
 	(void)argc;
 	/* A name that looks like more fields of /proc/self/stat. */
-	title_set("x) R 1 2", "sbx-title");
+	title_take(&title);
+	title_set(&title, "other", "sbx-a-longer-one");
+	title_set(&title, "x) R 1 2", "sbx-title");
 	REQUIRE(shows("/proc/self/cmdline", is_short ? "s" : "sbx-title",
 		      is_short ? sizeof(SHORT) : sizeof(LONG) + sizeof("--token=abc")));
 	REQUIRE(shows_no_environment());
