@@ -23,6 +23,7 @@
 #include "run/init.h"
 #include "run/mnt.h"
 #include "run/net.h"
+#include "run/prefetch.h"
 #include "run/root.h"
 #include "run/sandbox.h"
 #include "run/service.h"
@@ -87,6 +88,18 @@ static int fork_init(struct supervisor *v, struct err *err)
 	return 0;
 }
 
+/* While pid 1 mounts. */
+static void warm(const struct plan *plan)
+{
+	_cleanup_fd_ int root = -1;
+
+	if (plan->base != BASE_HOST || plan->driver != ROOT_KERNEL)
+		return;
+	root = open("root", O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (root >= 0)
+		prefetch(root);
+}
+
 static int build(struct supervisor *v, struct err *err)
 {
 	const struct plan *plan = v->sb->plan;
@@ -100,11 +113,11 @@ static int build(struct supervisor *v, struct err *err)
 	    root_build(plan, &parts, &v->fuse, err) < 0 || fork_init(v, err) < 0)
 		return -1;
 	sources_done(&v->sources);
-	if (plan->net != NET_SLIRP) {
-		v->net_ready = true;
-		return 0;
-	}
-	return net_start_slirp(plan, v->init, &v->slirp, &v->net_ready_fd, err);
+	v->net_ready = plan->net != NET_SLIRP;
+	if (!v->net_ready && net_start_slirp(plan, v->init, &v->slirp, &v->net_ready_fd, err) < 0)
+		return -1;
+	warm(plan);
+	return 0;
 }
 
 /* Listen, by a path that is never too long for an address. */

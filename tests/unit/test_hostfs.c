@@ -1,9 +1,10 @@
 /*
  * The host's root by our own FUSE server: run/hostfs, run/hostfs_serve, run/hostfs_look, run/hostfs_dir and
- * run/hostfs_node.  What shows is this test's own folder in /tmp, by the real kernel.
+ * run/hostfs_node; and run/prefetch, which reads through it.  What shows is this test's own folder in /tmp, by the real kernel.
  */
 #include <dirent.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/xattr.h>
@@ -13,6 +14,7 @@
 #include "plan/plan.h"
 #include "run/hostfs.h"
 #include "run/mnt.h"
+#include "run/prefetch.h"
 #include "run_world.h"
 
 #define N(array) (sizeof(array) / sizeof((array)[0]))
@@ -201,12 +203,67 @@ static void the_kernels_overlay_lies_over_it(void **state)
 	with_server(*state, overlay);
 }
 
+/* How many pages of a file the kernel has; -1: it cannot be told. */
+static int pages_of(const char *path, size_t size)
+{
+	_cleanup_fd_ int fd = open(path, O_RDONLY | O_CLOEXEC);
+	unsigned char there[256] = {0};
+	void *p = mmap(NULL, size, PROT_READ, MAP_SHARED, fd, 0);
+	int n = 0;
+
+	if (p == MAP_FAILED || mincore(p, size, there) < 0)
+		return -1;
+	for (size_t i = 0; i < size / 4096; i++)
+		n += there[i] & 1;
+	(void)munmap(p, size);
+	return n;
+}
+
+#define CACHE_SIZE (256u * 4096)
+
+/* run/prefetch: all pages of a file come without a reader of it. */
+static int fetch(const struct world *w)
+{
+	const char *file = shown(w, "etc/ld.so.cache");
+	_cleanup_fd_ int root = -1;
+	int pages = 0;
+
+	REQUIRE(show() == 0 && pages_of(file, CACHE_SIZE) == 0);
+	root = open(shown(w, "."), O_PATH | O_DIRECTORY | O_CLOEXEC);
+	prefetch(root);
+	for (int i = 0; i < 1000 && pages < 256; i++) {
+		/* polls: the kernel tells nobody that it has read ahead. */
+		(void)usleep(10000);
+		pages = pages_of(file, CACHE_SIZE);
+	}
+	REQUIRE(pages == 256);
+	/* Nothing there, or nothing that is a file, is nothing to wait for. */
+	REQUIRE(mkdir("no", 0755) == 0 && mkdir("no/etc", 0755) == 0);
+	REQUIRE(mkfifo("no/etc/ld.so.cache", 0644) == 0);
+	cleanup_fd(&root);
+	root = open("no", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	prefetch(root);
+	return 0;
+}
+
+static void what_is_prefetched_is_there(void **state)
+{
+	const struct world *w = *state;
+	const char *etc = world_path(w, "etc");
+
+	assert_int_equal(mkdir(etc, 0755), 0);
+	assert_int_equal(put_text(world_path(w, "etc/ld.so.cache"), "x"), 0);
+	assert_int_equal(truncate(world_path(w, "etc/ld.so.cache"), CACHE_SIZE), 0);
+	with_server(w, fetch);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(the_hosts_files_show),
 		TEST(what_is_closed_shows_empty),
 		TEST(the_kernels_overlay_lies_over_it),
+		TEST(what_is_prefetched_is_there),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
