@@ -232,8 +232,7 @@ static int fetch(const struct world *w)
 	root = open(shown(w, "."), O_PATH | O_DIRECTORY | O_CLOEXEC);
 	prefetch(root);
 	for (int i = 0; i < 1000 && pages < 256; i++) {
-		/* polls: the kernel tells nobody that it has read ahead. */
-		(void)usleep(10000);
+		(void)usleep(10000); /* polls: the kernel tells nobody that it has read ahead */
 		pages = pages_of(file, CACHE_SIZE);
 	}
 	REQUIRE(pages == 256);
