@@ -12,11 +12,13 @@ to or renamed parts from the others, and two names of one file have one inode nu
 sandbox has started since ("mounted").
 """
 
+import errno
 import json
 import os
 import random
 import shutil
 import stat
+import subprocess
 import sys
 
 import inside
@@ -103,6 +105,16 @@ def settle(path, number):
     os.utime(path, (number, number), follow_symlinks=False)
 
 
+def rename(path, other):
+    """A folder of a lower layer cannot be renamed: mv copies it, with all that belongs to it."""
+    try:
+        os.rename(path, other)
+    except OSError as e:
+        if e.errno != errno.EXDEV:
+            raise
+        subprocess.run([b"mv", b"-T", b"--", path, other], check=True)
+
+
 def do(top, op):
     how, path, more = op[0], os.path.join(top, op[1]), op[2]
     if how in ("create", "write"):
@@ -135,8 +147,7 @@ def do(top, op):
         if how == "link":
             os.link(path, other)
         else:
-            # As mv does: a folder of a lower layer cannot be renamed, but copied.
-            shutil.move(os.fsdecode(path), os.fsdecode(other))
+            rename(path, other)
         return
     elif how == "delete":
         remove(path)
