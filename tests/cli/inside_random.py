@@ -1,11 +1,11 @@
 #!/usr/bin/python3
-"""Runs inside a sandbox: random changes of a folder, beside a plain copy in /tmp.
+"""Runs inside a sandbox: random changes of folders, beside plain copies in /tmp.
 
-    inside_random.py FOLDER < {"history": [[op, …], …], "seed": S, "count": N, "mounted": BOOL}
+    inside_random.py FOLDER… < {"history": [[[op, …], …], …], "seed": S, "count": N, "mounted": BOOL}
 
-The history, which led to what FOLDER should be, is done again in a plain folder; the two must be
-the same.  Then N random changes are done to both, and both must be the same again.  The changes are
-printed as JSON; a difference is printed and ends with status 1.
+The history, for each round a list of changes for each FOLDER, led to what the folders should be.  It is done
+again in plain folders; the two must be the same.  Then N random changes are done to both of each, and both
+must be the same again.  The changes are printed as JSON; a difference is printed and ends with status 1.
 
 What an overlay does not promise is left out: one name of a hard linked file of a lower layer that is written
 to or renamed parts from the others, and two names of one file have one inode number for sure only where the
@@ -190,21 +190,19 @@ def decoded(op):
     return [op[0]] + [word.encode("latin-1") if isinstance(word, str) else word for word in op[1:]]
 
 
-def main():
-    os.umask(0o022)
-    task = json.load(sys.stdin)
-    real = os.fsencode(sys.argv[1])
-    model = b"/tmp/m" + os.path.basename(real)
+def one(real, n, task):
+    """The n-th folder: what was done to it, what is done now."""
+    model = b"/tmp/m%d" % n
     shutil.rmtree(model, ignore_errors=True)
     os.mkdir(model)
     os.makedirs(real, exist_ok=True)
     for ops in task["history"]:
-        for op in ops:
+        for op in ops[n]:
             do(model, decoded(op))
     wrong = difference(model, real, task["mounted"])
     if wrong:
         sys.exit(f"what is there is not what the history made:\n{wrong}")
-    rng = random.Random(task["seed"])
+    rng = random.Random(f"{task['seed']} {n}")
     done = []
     while len(done) < task["count"]:
         op = choose(rng, model)
@@ -216,7 +214,13 @@ def main():
     wrong = difference(model, real, False)
     if wrong:
         sys.exit(f"after {done}:\n{wrong}")
-    json.dump(done, sys.stdout)
+    return done
+
+
+def main():
+    os.umask(0o022)
+    task = json.load(sys.stdin)
+    json.dump([one(os.fsencode(folder), n, task) for n, folder in enumerate(sys.argv[1:])], sys.stdout)
 
 
 if __name__ == "__main__":

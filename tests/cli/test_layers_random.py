@@ -1,7 +1,8 @@
 #!/usr/bin/python3
 """Random changes, commits, resets and forks, beside a plain copy that was changed in the same way.
 
-SBX_SEED=N begins with that sequence; each failure names its own.  The soak suite makes 2,000 sequences: 500 on
+Four folders change at a time, each in its own way; what is committed, reset and forked is all of them.  SBX_SEED=N
+begins with that turn; each failure names its own.  The soak suite makes 2,000 sequences: 125 turns of four on
 each base, by each kind of user.
 """
 
@@ -13,9 +14,9 @@ import harness
 import layers
 from harness import Failed, limit
 
-SEQUENCES = 500 if layers.SOAK else 40
+TURNS = 125 if layers.SOAK else 12
 FIRST = int(os.environ.get("SBX_SEED", "0"))
-TOP = "/opt/w"
+TOPS = ("/opt/w", "/opt/x", "/opt/y/deep", "/var/lib/z")
 
 
 class Sequence:
@@ -23,7 +24,7 @@ class Sequence:
 
     def __init__(self, p, seed):
         self.p, self.rng, self.seed = p, random.Random(seed), seed
-        self.history = []   # lists of changes, in order
+        self.history = []   # for each round, a list of changes for each folder
         self.layers = []    # (digest, how many of the history it stands on)
         self.told = []
 
@@ -41,7 +42,7 @@ class Sequence:
         """Compare with what the history makes; `count` changes more, which are returned."""
         task = {"history": history, "seed": self.rng.random(), "count": count, "mounted": mounted}
         self.told.append(f"{count} changes" + ("" if env == "default" else " -e " + env))
-        done = self.p.sbx("run", "-e", env, "sudo", "python3", "-B", "inside_random.py", TOP,
+        done = self.p.sbx("run", "-e", env, "sudo", "python3", "-B", "inside_random.py", *TOPS,
                           stdin=json.dumps(task).encode())
         if done.status != 0:
             self.fail(done.err[-4000:])
@@ -102,10 +103,10 @@ def sequences(base):
         with open(source, encoding="utf-8") as f:
             p.write("inside_random.py", f.read())
         p.run("true").ok()
-        for seed in range(FIRST, FIRST + SEQUENCES):
+        for seed in range(FIRST, FIRST + TURNS):
             Sequence(p, f"{base}-{seed}").go()
             if seed % 50 == 49:
-                p.sbx("gc").ok()
+                p.sbx("gc", "--all").ok()
                 harness.diagnose(f"{base}: {seed + 1 - FIRST} sequences")
         p.sbx("fsck").ok()
 
