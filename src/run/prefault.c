@@ -10,6 +10,9 @@
 
 #define MAPS_MAX (1u << 20)
 
+/* What is larger is reserved and hardly used, such as the shadow of a sanitizer. */
+#define AREA_MAX (16u << 20)
+
 /* A number as proc(5) writes addresses; *text goes behind it. */
 static uintptr_t address(const char **text)
 {
@@ -33,6 +36,8 @@ static void prefault_line(const char *line)
 	if (*line++ != '-')
 		return;
 	end = address(&line);
+	if (end - start > AREA_MAX)
+		return;
 	/* Private, and not the kernel's own pages, which are there already. */
 	if (strncmp(line, " rw-p", 5) == 0)
 		(void)madvise((void *)start, end - start, MADV_POPULATE_WRITE);
