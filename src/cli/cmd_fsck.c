@@ -294,8 +294,10 @@ static int print_text(const struct findings *f, struct err *err)
 	for (size_t i = 0; i < f->n; i++) {
 		const struct finding *x = &f->v[i];
 
-		buf_printf(&b, "%s %s: ", kinds[x->kind], x->name);
-		str_escape_text(&b, x->what, strlen(x->what));
+		buf_printf(&b, "%s ", kinds[x->kind]);
+		out_cell(&b, x->name, 0);
+		buf_adds(&b, ": ");
+		out_cell(&b, x->what, 0);
 		buf_adds(&b, "\n");
 		if (x->hint)
 			buf_printf(&b, "    hint: %s\n", x->hint);

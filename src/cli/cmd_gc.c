@@ -16,10 +16,13 @@
 #include "store/tree.h"
 
 struct values {
+	bool all;
 	bool dry_run;
 };
 
 static const struct opt opts[] = {
+	{"all", 'a', NULL, offsetof(struct values, all),
+	 "also the layers that the last reset of an environment left behind"},
 	{"dry-run", 'n', NULL, offsetof(struct values, dry_run), "only say what would be removed"},
 	{0},
 };
@@ -118,7 +121,8 @@ static int gc(const struct cli *cli, const void *values, struct err *err)
 	size_t others;
 
 	if (store_open(cli->a, &w.store, err) < 0 ||
-	    gc_layers(cli->a, &w.store, v->dry_run, &gone, err) < 0)
+	    gc_layers(cli->a, &w.store, (v->dry_run ? GC_DRY_RUN : 0) | (v->all ? GC_ALL : 0),
+		      &gone, err) < 0)
 		return -1;
 	if (v->dry_run) {
 		if (dry_run(cli->a, &w.store, &gone, err) < 0)
@@ -149,7 +153,8 @@ const struct command *cmd_gc(void)
 			 .details =
 				 "Remove the layers that no environment and no tag needs, and what killed\n"
 				 "commands have left in the store.  Safe at any time, beside any other\n"
-				 "command.  What sbx fsck --repair put aside stays.",
+				 "command.  What sbx fsck --repair put aside stays, and without --all what\n"
+				 "`sbx reset -` could go back to.",
 			 .opts = opts},
 		.values_size = sizeof(struct values),
 		.run = gc,

@@ -86,6 +86,23 @@ static void tell(const struct workplace *w, const struct chain *chain)
 		 message.p ? message.p : "");
 }
 
+/* How many layers of the old chain are not in the new one. */
+static size_t count_left(const struct chain *old, const struct chain *chain)
+{
+	size_t n = 0;
+
+	while (n < old->n && n < chain->n && strcmp(old->v[n].digest, chain->v[n].digest) == 0)
+		n++;
+	return old->n - n;
+}
+
+static void tell_left(const struct chain *old, size_t n)
+{
+	if (n > 0)
+		log_info("%zu layer%s left behind, the last %.*s; to go back there: sbx reset -", n,
+			 n == 1 ? "" : "s", HISTORY_SHORT, old->v[old->n - 1].digest);
+}
+
 static int reset(const struct cli *cli, const void *values, struct err *err)
 {
 	const struct values *v = values;
@@ -95,12 +112,14 @@ static int reset(const struct cli *cli, const void *values, struct err *err)
 	const char *word = cli->args.v[0];
 	_cleanup_fd_ int lock = -1;
 	const struct plan *plan;
+	struct chain old;
 
 	if (history_open(cli->a, &v->where, &w, err) < 0 ||
 	    history_hold(cli->a, &w, "reset", &held, err) < 0)
 		return -1;
 	care_tidy(cli->a, &w.store);
-	job.chain = w.env.chain;
+	old = w.env.chain;
+	job.chain = old;
 	if (word && history_chain(cli->a, &w, word, &job.chain, err) < 0)
 		return -1;
 	/* Until env.json names them, gc may take away layers that only a tag had. */
@@ -110,6 +129,7 @@ static int reset(const struct cli *cli, const void *values, struct err *err)
 	    userns_call(plan, reset_inside, &job, err) < 0)
 		return -1;
 	tell(&w, &job.chain);
+	tell_left(&old, count_left(&old, &job.chain));
 	return 0;
 }
 
@@ -122,8 +142,9 @@ const struct command *cmd_reset(void)
 			 .summary = "undo what was not committed, or go back to a layer",
 			 .details =
 				 "Take away all changes of the environment's root since its last layer.  With LAYER,\n"
-				 "go to that state: at least four digits of its digest, a tag, or `base` for\n"
-				 "none at all.  Home and project are not touched.",
+				 "go to that state: at least four digits of its digest, a tag, `base` for none at\n"
+				 "all, or `-` for what the last reset went away from: its layers are kept until the\n"
+				 "next such reset, or `sbx gc --all`.  Home and project are not touched.",
 			 .opts = opts,
 			 .max_args = 1},
 		.values_size = sizeof(struct values),

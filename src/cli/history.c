@@ -92,6 +92,19 @@ const char *history_base(struct arena *a, const struct workplace *w)
 			    ref[0] == '/' ? ref : path_clean(a, path_join(a, w->project, ref)));
 }
 
+int history_check_tag(struct arena *a, const struct workplace *w, const char *name, struct err *err)
+{
+	struct err why = {0};
+	struct tag old;
+
+	if (tag_check_name(name, err) < 0)
+		return -1;
+	if (tag_get(a, &w->store, name, &old, &why) < 0 || str_eq(old.project, w->project))
+		return 0;
+	err_errno(err, EEXIST, "cannot use the tag '%s': it is one of '%s'", name, old.project);
+	return err_hint(err, "choose another name, or remove that one: sbx tag -d %s", name);
+}
+
 int history_put_tag(struct arena *a, const struct workplace *w, const char *name,
 		    const struct chain *chain, struct err *err)
 {
@@ -104,6 +117,8 @@ int history_put_tag(struct arena *a, const struct workplace *w, const char *name
 	};
 	_cleanup_fd_ int lock = -1;
 
+	if (history_check_tag(a, w, name, err) < 0)
+		return -1;
 	/* Between the look at the chain and the tag, no gc. */
 	if (layer_lock(&w->store, false, &lock, err) < 0)
 		return -1;
@@ -140,12 +155,13 @@ static int settle_held(struct arena *a, struct workplace *w, struct err *err)
 int history_settle(struct arena *a, struct workplace *w, struct err *err)
 {
 	__attribute__((cleanup(client_hold_done))) struct client_hold held = CLIENT_HOLD_NONE;
+	_cleanup_fd_ int sock = -1;
 	struct err why = {0};
 
-	if (env_is_settled(&w->env))
+	/* Where it runs, what is not settled is in nobody's way; and its lock is not to be had. */
+	if (env_is_settled(&w->env) || client_connect(&w->env, &sock, &why) == 0)
 		return 0;
 	if (client_hold(&w->env, &held, &why) < 0) {
-		/* It runs: what is not settled is in nobody's way. */
 		if (why.errnum == EBUSY)
 			return 0;
 		*err = why;
@@ -155,10 +171,11 @@ int history_settle(struct arena *a, struct workplace *w, struct err *err)
 }
 
 /*
- * How many commands run in it.  One whose exit status its caller has just been given still counts for a
+ * How many commands run in it, or else processes that commands have left.  One whose exit status its caller has just been given still counts for a
  * moment: it is given that moment.
  */
-static int count_commands(const struct env *env, uint32_t *ret, struct err *err)
+static int count_running(const struct env *env, uint32_t *ret_commands, uint32_t *ret_processes,
+			 struct err *err)
 {
 	const struct timespec moment = {.tv_nsec = MOMENT_NS};
 
@@ -168,24 +185,32 @@ static int count_commands(const struct env *env, uint32_t *ret, struct err *err)
 
 		if (client_connect(env, &sock, err) < 0 || client_info(sock, &info, err) < 0)
 			return -1;
-		*ret = info.commands;
-		if (info.commands == 0)
+		*ret_commands = info.commands;
+		*ret_processes = info.processes;
+		if (info.commands + info.processes == 0)
 			break;
 		(void)nanosleep(&moment, NULL);
 	}
 	return 0;
 }
 
-/* End it where no command runs in it; EBUSY where one does. */
+/* End it where nothing runs in it; EBUSY where something does. */
 static int end_idle(struct workplace *w, const char *why, struct err *err)
 {
+	uint32_t processes;
 	uint32_t commands;
 
-	if (count_commands(&w->env, &commands, err) < 0)
+	if (count_running(&w->env, &commands, &processes, err) < 0)
 		return err->errnum == ENOENT || err->errnum == EAGAIN ? 0 : -1;
 	if (commands > 0) {
 		err_set(err, "cannot %s '%s': %u command%s in it", why, w->env_name, commands,
 			commands == 1 ? " runs" : "s run");
+		err->errnum = EBUSY;
+		return err_hint(err, "end it first: sbx stop");
+	}
+	if (processes > 0) {
+		err_set(err, "cannot %s '%s': %u process%s in it", why, w->env_name, processes,
+			processes == 1 ? " runs" : "es run");
 		err->errnum = EBUSY;
 		return err_hint(err, "end it first: sbx stop");
 	}
@@ -250,7 +275,15 @@ int history_chain(struct arena *a, const struct workplace *w, const char *word, 
 		*ret = part_of(chain, 0);
 		return 0;
 	}
+	if (strcmp(word, "-") == 0 && w->env.previous.n > 0) {
+		*ret = w->env.previous;
+		return 0;
+	}
 	n = find_digits(chain, word, &at);
+	if (n == 0) {
+		chain = &w->env.previous;
+		n = find_digits(chain, word, &at);
+	}
 	if (n == 1) {
 		*ret = part_of(chain, at + 1);
 		return 0;

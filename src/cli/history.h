@@ -47,6 +47,10 @@ void history_add_pending(struct arena *a, struct env *e);
 /* What the layers lie on, for a tag: "host", "dir:/path". */
 const char *history_base(struct arena *a, const struct workplace *w);
 
+/* May the environment have a tag of that name?  Not where it is one of another project: it would lose it. */
+int history_check_tag(struct arena *a, const struct workplace *w, const char *name,
+		      struct err *err);
+
 /* Name a chain of the environment, which is held. */
 int history_put_tag(struct arena *a, const struct workplace *w, const char *name,
 		    const struct chain *chain, struct err *err);
@@ -55,8 +59,9 @@ int history_put_tag(struct arena *a, const struct workplace *w, const char *name
 const char *const *history_trees(struct arena *a, const struct store *s, const struct env *e);
 
 /*
- * The chain that `word` means: "base" (an empty one), a layer of the environment by at least four digits of
- * its digest (the chain up to it), or a tag.
+ * The chain that `word` means: "base" (an empty one), "-" (the one that the last reset went away from), a
+ * layer of the environment, or of that one, by at least four digits of its digest (the chain up to
+ * it), or a tag.
  */
 int history_chain(struct arena *a, const struct workplace *w, const char *word, struct chain *ret,
 		  struct err *err);

@@ -66,9 +66,10 @@ struct env {
 	/* The upper lies on so many layers of the chain.  Fewer than all: the others were committed
 	 * while it ran (floating.h), until that is settled (env_chain.h). */
 	size_t below;
-	uint64_t upper_n;  /* the N of its upper folder */
-	const char *upper; /* "upper.<N>" */
-	bool fuse;         /* fuse-overlayfs wrote to this upper: whiteout.h has its dialect */
+	uint64_t upper_n;      /* the N of its upper folder */
+	const char *upper;     /* "upper.<N>" */
+	struct chain previous; /* what the last reset went away from, to which one can go back */
+	bool fuse;             /* fuse-overlayfs wrote to this upper: whiteout.h has its dialect */
 	/* A commit that a crash left half-done, beyond the point where it counts: env_chain.h ends it.
 	 * Only then, and the chain above does not have it yet. */
 	const char *stage; /* its staging folder in tmp/, or NULL */

@@ -24,6 +24,9 @@ static int failed(const struct env *e, struct err *err)
 	return store_hint(err);
 }
 
+/* One that is litter from the start. */
+#define UPPER_AWAY "upper.away"
+
 static bool is_upper(const char *name)
 {
 	return str_starts(name, "upper.");
@@ -328,19 +331,48 @@ int env_replace_layers(struct arena *a, const struct store *s, struct env *e,
 	return put_layer(a, &(struct layering){s, st, c}, e, &(struct chain){0}, err);
 }
 
+/* Is all of x in y, from the lowest on? */
+static bool is_prefix(const struct chain *x, const struct chain *y)
+{
+	return x->n <= y->n && same_chain(x, &(struct chain){y->v, x->n});
+}
+
+static int switch_to(struct env *e, const struct env *next, struct err *err)
+{
+	/* First the folder: env.json never names one that is not there. */
+	if (make_upper(e, next->upper, err) < 0 || env_record_write(e->fd, next, err) < 0)
+		return -1;
+	*e = *next;
+	return 0;
+}
+
+/*
+ * On a full disk not even env.json can be written; and what fills it may be what is to go.  Without its
+ * upper folder, an environment gets an empty one (env_settle): that is the same, where the chain stays.
+ */
+static int make_room(struct env *e, struct err *err)
+{
+	if (renameat(e->fd, e->upper, e->fd, UPPER_AWAY) < 0)
+		return err_errno(err, errno, "cannot throw '%s' away", e->upper);
+	return each_stray(e, remove_stray, err);
+}
+
 int env_set_chain(struct arena *a, const struct store *s, struct env *e, const struct chain *chain,
 		  struct err *err)
 {
 	struct env next = *e;
+	int r;
 
 	next.chain = *chain;
 	next.below = chain->n;
+	if (!is_prefix(&e->chain, chain))
+		next.previous = e->chain;
 	next.upper_n++;
 	next.upper = env_upper_name(a, next.upper_n);
 	next.fuse = false;
-	/* First the folder: env.json never names one that is not there. */
-	if (make_upper(e, next.upper, err) < 0 || env_record_write(e->fd, &next, err) < 0)
-		return failed(e, err);
-	*e = next;
-	return env_settle(a, s, e, err);
+	r = switch_to(e, &next, err);
+	if (r < 0 && (err->errnum == ENOSPC || err->errnum == EDQUOT) &&
+	    same_chain(chain, &e->chain) && make_room(e, err) == 0)
+		r = switch_to(e, &next, err);
+	return r < 0 ? failed(e, err) : env_settle(a, s, e, err);
 }

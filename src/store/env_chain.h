@@ -44,7 +44,7 @@ int env_commit_layer(struct arena *a, const struct store *s, struct env *e,
 int env_replace_layers(struct arena *a, const struct store *s, struct env *e,
 		       const struct layer_stage *st, const struct commit *c, struct err *err);
 
-/* Another chain, and an empty upper folder. */
+/* Another chain, and an empty upper folder.  A chain that loses layers by it is kept as `previous`. */
 int env_set_chain(struct arena *a, const struct store *s, struct env *e, const struct chain *chain,
 		  struct err *err);
 

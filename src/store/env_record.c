@@ -109,6 +109,11 @@ static int read_below(const json_t *below, struct env *e)
 	return 0;
 }
 
+static int read_previous(struct arena *a, const json_t *previous, struct env *e)
+{
+	return previous ? chain_from_json(a, previous, &e->previous) : 0;
+}
+
 static int read_values(struct arena *a, const json_t *obj, struct env *e)
 {
 	const json_t *rung = json_object_get(obj, "rung");
@@ -129,6 +134,8 @@ static int read_values(struct arena *a, const json_t *obj, struct env *e)
 	e->upper = env_upper_name(a, e->upper_n);
 	if (chain_from_json(a, json_object_get(obj, "chain"), &e->chain) < 0 ||
 	    read_below(json_object_get(obj, "below"), e) < 0)
+		return -1;
+	if (read_previous(a, json_object_get(obj, "previous"), e) < 0)
 		return -1;
 	return read_pending(a, obj, e);
 }
@@ -159,6 +166,8 @@ int env_record_write(int fd, const struct env *e, struct err *err)
 	json_object_set_new(obj, "created", json_integer(e->created));
 	json_object_set_new(obj, "upper", json_integer((json_int_t)e->upper_n));
 	json_object_set_new(obj, "chain", chain_to_json(&e->chain));
+	if (e->previous.n > 0)
+		json_object_set_new(obj, "previous", chain_to_json(&e->previous));
 	if (e->below < e->chain.n)
 		json_object_set_new(obj, "below", json_integer((json_int_t)e->below));
 	if (e->stage) {

@@ -30,7 +30,7 @@ static int sweep(struct arena *a, const struct store *s, const char *digest, str
 	return 0;
 }
 
-int gc_layers(struct arena *a, const struct store *s, bool dry_run, struct gc_result *ret,
+int gc_layers(struct arena *a, const struct store *s, unsigned how, struct gc_result *ret,
 	      struct err *err)
 {
 	_cleanup_fd_ int lock = -1;
@@ -43,9 +43,10 @@ int gc_layers(struct arena *a, const struct store *s, bool dry_run, struct gc_re
 	    layer_list(a, s, &all, &n, err) < 0)
 		return -1;
 	for (size_t i = 0; i < n && r.roots.damaged.n == 0; i++) {
-		if (roots_need(&r.roots, all[i]))
+		if (roots_need(&r.roots, all[i]) ||
+		    (!(how & GC_ALL) && roots_left(&r.roots, all[i])))
 			continue;
-		if (!dry_run && sweep(a, s, all[i], err) < 0)
+		if (!(how & GC_DRY_RUN) && sweep(a, s, all[i], err) < 0)
 			return -1;
 		strv_push(a, &gone, all[i]);
 	}

@@ -23,7 +23,10 @@ struct gc_result {
 	struct roots roots; /* roots.damaged: why none was */
 };
 
-int gc_layers(struct arena *a, const struct store *s, bool dry_run, struct gc_result *ret,
+#define GC_DRY_RUN 1U
+#define GC_ALL 2U /* also what resets went away from (env.h, `previous`) */
+
+int gc_layers(struct arena *a, const struct store *s, unsigned how, struct gc_result *ret,
 	      struct err *err);
 
 /* Files that were to replace a record, in a command that was killed: none is that old otherwise. */

@@ -68,6 +68,8 @@ static int read_envs(struct arena *a, const struct store *s, struct roots *r, st
 		}
 		cleanup_fd(&e->fd);
 		need_chain(a, r, &e->chain);
+		for (size_t k = 0; k < e->previous.n; k++)
+			strv_push(a, &r->left, e->previous.v[k].digest);
 		if (e->stage) {
 			strv_push(a, &r->pending, e->stage);
 			strv_push(a, &r->layers, e->pending.digest);
@@ -136,4 +138,9 @@ bool roots_need(const struct roots *r, const char *digest)
 {
 	return r->layers.n > 0 &&
 	       bsearch(&digest, r->layers.v, r->layers.n, sizeof(*r->layers.v), compare) != NULL;
+}
+
+bool roots_left(const struct roots *r, const char *digest)
+{
+	return strv_contains(&r->left, digest) == 1;
 }

@@ -24,6 +24,7 @@ struct roots {
 	size_t n_tags;
 	struct strv layers;  /* digests, each once, sorted */
 	struct strv pending; /* names in tmp/ */
+	struct strv left;    /* digests of what resets went away from, once each for each */
 	struct {
 		struct root_damage *v;
 		size_t n;
@@ -34,5 +35,8 @@ int roots_read(struct arena *a, const struct store *s, struct roots *ret, struct
 
 /* Is the layer needed? */
 bool roots_need(const struct roots *r, const char *digest);
+
+/* Could a reset that was a mistake be undone with it? */
+bool roots_left(const struct roots *r, const char *digest);
 
 #endif

@@ -30,8 +30,10 @@ int store_hint(struct err *err)
 				     "folder that is");
 	case ENOSPC:
 	case EDQUOT:
-		return err_hint(err, "free some space ('sbx list' and 'sbx rm' help), or set "
-				     "XDG_DATA_HOME to a folder on another filesystem");
+		return err_hint(err,
+				"free some space ('sbx gc' removes what nothing needs, 'sbx du' "
+				"shows what there is), or set "
+				"XDG_DATA_HOME to a folder on another filesystem");
 	case ENOTDIR:
 	case EEXIST:
 		return err_hint(err, "move away what is in the way, or set XDG_DATA_HOME to "

@@ -137,6 +137,31 @@ static void add_number(struct buf *out, const char *key, int64_t n)
 	add_text(out, key, text);
 }
 
+static void add_keyword(struct buf *out, const char *name)
+{
+	for (; *name; name++) {
+		if (*name == '=' || *name == '%')
+			buf_printf(out, "%%%02X", (unsigned)*name);
+		else
+			buf_add(out, name, 1);
+	}
+}
+
+char *tar_xattr_name(struct arena *a, const char *keyword)
+{
+	char *name = arena_strdup(a, keyword);
+	char *to = name;
+
+	for (const char *from = keyword; *from; to++) {
+		bool escaped = str_starts(from, "%3D") || str_starts(from, "%25");
+
+		*to = !escaped ? *from : from[1] == '3' ? '=' : '%';
+		from += escaped ? 3 : 1;
+	}
+	*to = '\0';
+	return name;
+}
+
 static uint64_t content_size(const struct tar_entry *e)
 {
 	return S_ISREG(e->st->st_mode) && !e->link ? (uint64_t)e->st->st_size : 0;
@@ -163,9 +188,11 @@ static void collect_records(struct buf *out, const struct tar_entry *e, const ch
 	if (e->mtime < 0 || (uint64_t)e->mtime > OCTAL11)
 		add_number(out, "mtime", e->mtime);
 	for (size_t i = 0; i < e->n_xattrs; i++) {
-		_cleanup_free_ char *key = xasprintf("SCHILY.xattr.%s", e->xattrs[i].name);
+		_cleanup_buf_ struct buf key = {0};
 
-		add_record(out, key, e->xattrs[i].value, e->xattrs[i].size);
+		buf_adds(&key, "SCHILY.xattr.");
+		add_keyword(&key, e->xattrs[i].name);
+		add_record(out, key.p, e->xattrs[i].value, e->xattrs[i].size);
 	}
 }
 

@@ -15,6 +15,7 @@
 #include <stdint.h>
 #include <sys/stat.h>
 
+struct arena;
 struct buf;
 
 #define TAR_BLOCK 512U
@@ -38,6 +39,12 @@ struct tar_entry {
 
 /* Add the header blocks of the entry. `link` of what is no symlink makes it a hard link. */
 void tar_header(struct buf *out, const struct tar_entry *e);
+
+/*
+ * The name of an attribute out of the keyword of a pax header, in `a`: a keyword ends at '=', so that one
+ * is written %3D and '%' %25, as GNU tar does.
+ */
+char *tar_xattr_name(struct arena *a, const char *keyword);
 
 /* How many zero bytes follow `size` bytes of content, to fill the last block. */
 size_t tar_padding(uint64_t size);

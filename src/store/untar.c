@@ -34,6 +34,7 @@ struct untar {
 	int64_t nonzero; /* where the last of them lies that is not 0, + 1 */
 	struct buf path, link;
 	struct tar_xattr *xattrs;
+	struct arena *names; /* theirs */
 	size_t xattrs_cap;
 	char block[BLOCK];
 };
@@ -141,6 +142,7 @@ void untar_close(struct untar **u)
 	buf_done(&(*u)->path);
 	buf_done(&(*u)->link);
 	free((*u)->xattrs);
+	arena_free((*u)->names);
 	free(*u);
 	*u = NULL;
 }
@@ -151,6 +153,11 @@ bool untar_keeps_xattr(const char *name)
 		return false;
 	return str_starts(name, "user.") || str_eq(name, "security.capability") ||
 	       str_starts(name, "system.posix_acl_");
+}
+
+static size_t mark_length(const char *name)
+{
+	return str_starts(name, TAR_WHITEOUT) ? strlen(TAR_WHITEOUT) : 0;
 }
 
 /* The parts of a name, without "." and superfluous slashes. */
@@ -167,7 +174,8 @@ static int clean(const char *name, struct buf *ret, struct err *err)
 	while (*name) {
 		size_t n = strcspn(name, "/");
 
-		if (n > NAME_MAX)
+		/* The mark of a deletion comes before a name that may be as long as any. */
+		if (n > NAME_MAX + (name[n] ? 0 : mark_length(name)))
 			return untar_refuse(name, "a part of the name has more than 255 bytes",
 					    err);
 		if (n == 2 && memcmp(name, "..", 2) == 0)
@@ -326,8 +334,13 @@ static int read_xattrs(struct untar *u, struct untar_entry *e, struct err *err)
 		u->xattrs_cap = n;
 	}
 	e->xattrs = u->xattrs;
+	arena_free(u->names);
+	u->names = arena_new();
 	while (archive_entry_xattr_next(u->entry, &x.name, &x.value, &x.size) == ARCHIVE_OK) {
-		if (x.name && untar_keeps_xattr(x.name))
+		if (!x.name)
+			continue;
+		x.name = tar_xattr_name(u->names, x.name);
+		if (untar_keeps_xattr(x.name))
 			u->xattrs[e->n_xattrs++] = x;
 	}
 	if (e->n_xattrs > 0)

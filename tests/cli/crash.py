@@ -116,8 +116,8 @@ CASES = {case.name: case for case in (
     Case("fork", ["fork", "other"], two_layers, again=["status", "-e", "other"]),
     Case("tag", ["tag", "three", "one"], two_layers),
     Case("squash", ["squash", "-m", "flat"], two_layers),
-    Case("gc", ["gc"], some_garbage),
-    Case("rm", ["rm", "-f"], two_layers, again=["gc"]),
+    Case("gc", ["gc", "--all"], some_garbage),
+    Case("rm", ["rm", "-f"], two_layers, again=["gc", "--all"]),
 )}
 
 
@@ -239,7 +239,7 @@ class Sweep:
             # Half-written records are gc's, once they are so old that nobody can be writing them.
             os.utime(os.path.join(store, path), (1, 1))
         self.temps += len(temps)
-        self.p.sbx("gc").ok()
+        self.p.sbx("gc", "--all").ok()
         found = layers.litter(store)
         check(not found, f"{where}: litter, after gc: {found}")
         found = layers.unreachable(store)

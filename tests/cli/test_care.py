@@ -58,7 +58,7 @@ class Care(Project):
                     self.sbx("rm", "-f", env["id"])
             for name in os.listdir(os.path.join(self.store, "tags")):
                 self.sbx("tag", "-d", name.split(".")[0])
-            self.sbx("gc")
+            self.sbx("gc", "--all")
         return super().__exit__(*exc)
 
     def layer(self, digest):
@@ -234,14 +234,14 @@ def test_fsck_and_gc_with_damaged_records():
             r = p.sbx("fsck")
             equal(r.status, 1, "status of fsck")
             match(r"^(environment|tag) ", r.out, "what fsck says")
-            r = p.sbx("gc").ok(125)
+            r = p.sbx("gc", "--all").ok(125)
             match(rf"cannot tell which layers are needed, so none was removed: {words}", r.err, "gc")
             match(hint, " ".join(r.err.split()), "gc's hint")
-            p.sbx("gc", "--dry-run").ok(125)
+            p.sbx("gc", "--all", "--dry-run").ok(125)
             equal(len(p.layers()), 2, "layers")
             with open(path, "w", encoding="utf-8") as f:
                 f.write(good)
-        match("removed 1 layer and 0 leftovers: ", p.sbx("gc").ok().err, "gc")
+        match("removed 1 layer and 0 leftovers: ", p.sbx("gc", "--all").ok().err, "gc")
         p.sbx("fsck").ok()
 
 
@@ -251,17 +251,17 @@ def test_gc_removes_what_nothing_needs():
     with Care() as p:
         low = p.commit("echo 1 >/opt/low")
         high = p.commit("dd if=/dev/zero of=/opt/high bs=1k count=300 2>&1")
-        match("nothing to remove", p.sbx("gc").ok().err, "gc of what is needed")
+        match("nothing to remove", p.sbx("gc", "--all").ok().err, "gc of what is needed")
         p.sbx("tag", "keep", low[:8]).ok()
         p.sbx("reset", "base").ok()
-        r = p.sbx("gc", "--dry-run").ok()
+        r = p.sbx("gc", "--all", "--dry-run").ok()
         match(rf"^layers/{high}  3\d\d\.\d KB$", r.out, "gc --dry-run")
         check(low not in r.out, "the tag's layer is in the dry run")
         equal(p.layers(), sorted([low, high]), "layers after a dry run")
-        match(r"removed 1 layer and 0 leftovers: 3\d\d\.\d KB", p.sbx("gc").ok().err, "gc")
+        match(r"removed 1 layer and 0 leftovers: 3\d\d\.\d KB", p.sbx("gc", "--all").ok().err, "gc")
         equal(p.layers(), [low], "layers after gc")
         p.sbx("tag", "-d", "keep").ok()
-        p.sbx("gc").ok()
+        p.sbx("gc", "--all").ok()
         equal(p.layers(), [], "layers at last")
         p.sbx("fsck").ok()
 
@@ -294,19 +294,19 @@ def test_gc_removes_what_crashes_left():
             json.dump(pending, f)
         alive = os.open(os.path.join(tmp, "layer-alive"), os.O_RDONLY)
         fcntl.flock(alive, fcntl.LOCK_EX)
-        r = p.sbx("gc", "-n").ok()
+        r = p.sbx("gc", "--all", "-n").ok()
         equal(sorted(line.split()[0] for line in r.out.splitlines()),
               ["tmp/a-file", "tmp/gone-x", "tmp/layer-dead", "tmp/new-e-0000-1"], "gc --dry-run")
         # While somebody holds the environment, nobody settles what is pending.
         lock = os.open(os.path.join(os.path.dirname(record), "start"), os.O_RDWR | os.O_CREAT)
         with open(record, "w", encoding="utf-8") as f:
             json.dump(good, f)
-        match(r"removed 0 layers and \d leftovers", p.sbx("gc").ok().err, "gc")
+        match(r"removed 0 layers and \d leftovers", p.sbx("gc", "--all").ok().err, "gc")
         equal(sorted(os.listdir(tmp)), ["layer-alive"], "tmp/ afterwards")
         equal(sorted(os.listdir(os.path.dirname(old))), [os.path.basename(young)], "tags/ afterwards")
         os.close(alive)
         os.close(lock)
-        p.sbx("gc").ok()
+        p.sbx("gc", "--all").ok()
         equal(os.listdir(tmp), [], "tmp/ at last")
         p.sbx("fsck").ok()
 
@@ -320,7 +320,7 @@ def test_gc_beside_commits():
 
         def collect():
             while not done.is_set():
-                for args in (["gc"], ["fsck"]):
+                for args in (["gc", "--all"], ["fsck"]):
                     r = p.sbx(*args, limit=120)
                     if r.status:
                         wrong.append((args, r.status, r.out, r.err))
@@ -409,7 +409,7 @@ def test_squash_changes_nothing_that_shows():
         equal([(e["digest"], e["message"]) for e in log],
               [(r.out.strip(), "; ".join(f"layer {n}" for n in range(4)))], "the log")
         p.sbx("fsck").ok()
-        match(r"removed 4 layers", p.sbx("gc").ok().err, "gc afterwards")
+        match(r"removed 4 layers", p.sbx("gc", "--all").ok().err, "gc afterwards")
         equal(p.snapshot(*TOPS), before, "the tree after gc")
         match(r"nothing to squash: 'default' has 1 layer$", p.sbx("squash").ok().err, "once more")
         p.commit("echo more >/opt/more")
@@ -432,7 +432,7 @@ def test_squash_of_many():
         p.sbx("squash", limit=200).ok()
         equal(p.snapshot("/opt/m"), before, "the tree afterwards")
         p.sbx("fsck").ok()
-        p.sbx("gc", limit=200).ok()
+        p.sbx("gc", "--all", limit=200).ok()
         equal(len(p.layers()), 1, "layers at last")
 
 

@@ -233,7 +233,7 @@ def test_commit_against_rm():
                 equal([t["layers"] for t in p.sbx("tag", "--json").json()], [[out.decode().strip()]], "the tag")
                 p.sbx("tag", "-d", "against").ok()
             p.sbx("rm", "-f")
-            p.sbx("gc").ok()
+            p.sbx("gc", "--all").ok()
             equal((layers.litter(layers.store_of(p)), layers.names(layers.store_of(p) + "/layers")), ([], []),
                   "what is left over")
     harness.diagnose(f"(commit, rm) ended as {sorted(ended)}")
@@ -265,7 +265,7 @@ def test_a_store_that_cannot_be_written():
         equal(words('exec "$sbx" "$@"', ["log", "--json"]).json()[0]["digest"], digest, "the chain")
         match("/opt/y", words('exec "$sbx" "$@"', ["diff"]).ok().out, "what is not committed")
         words('exec "$sbx" "$@"', ["rm", "-f"]).ok()
-        words('exec "$sbx" "$@"', ["gc"]).ok()
+        words('exec "$sbx" "$@"', ["gc", "--all"]).ok()
 
 
 def test_progress_on_a_terminal():

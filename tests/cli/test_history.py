@@ -107,8 +107,18 @@ def test_words_for_a_layer():
         equal(chain(p), [first, second], "the chain after refusals")
         note(p.sbx("reset", "base").ok(), "'default' is at its base")
         equal(look(p, "/opt/1", "/opt/2"), [], "at the base")
-        # What is no more in the chain is found by a tag alone.
-        refused(p.sbx("reset", first), USAGE, f"no layer and no tag '{first}'", no_hint)
+        # What the last reset went away from is found still, by digits and by "-".
+        equal(chain(p), [], "the chain at the base")
+        note(p.sbx("reset", second[:12]).ok(), f"'default' is at {second[:12]}")
+        equal(chain(p), [first, second], "the chain again")
+        note(p.sbx("reset", "base").ok(), f"2 layers left behind, the last {second[:12]}; to go back there: sbx reset -")
+        p.sbx("gc").ok()
+        p.sbx("reset", "-").ok()
+        equal(chain(p), [first, second], "the chain after gc and back")
+        p.sbx("reset", "base").ok()
+        p.sbx("gc", "--all").ok()
+        refused(p.sbx("reset", "-"), FAILED, f"cannot open the layer {second}: No such file or directory",
+                "'sbx fsck' tells what needs it")
         p.sbx("reset", "words").ok()
         equal(look(p, "/opt/1", "/opt/2"), ["/opt/1"], "at the tag")
         # Two layers whose digests begin alike, by the hand of who writes env.json.
@@ -136,6 +146,11 @@ def test_reset_and_what_runs():
             refused(p.sbx("reset"), FAILED, "cannot reset 'default': 1 command runs in it",
                     "end it first: sbx stop")
             equal(p.run("cat", "/opt/x").ok().out, "2\n", "what is not committed")
+        # A service that nobody waits for is left alone, too.
+        p.run("sh", "-c", "setsid sleep 300 >/dev/null 2>&1 </dev/null &").ok()
+        refused(p.sbx("reset"), FAILED, "cannot reset 'default': 1 process runs in it",
+                "end it first: sbx stop")
+        p.sbx("stop").ok()
         begun = time.monotonic()
         p.sbx("reset").ok()
         spent = time.monotonic() - begun
@@ -169,7 +184,7 @@ def test_fork():
         # The layer is the other one's still.
         p.sbx("stop")
         p.sbx("rm", "-f").ok()
-        p.sbx("gc").ok()
+        p.sbx("gc", "--all").ok()
         equal(p.sbx("run", "-e", "trial", "cat", "/opt/x").ok().out, "2\n", "in the fork at last")
         p.sbx("stop", "-e", "trial")
         p.sbx("rm", "-f", "-e", "trial").ok()
@@ -193,6 +208,9 @@ def test_tags():
         equal((listed["v1"]["base"], listed["v1"]["project"]), ("host", p.dir), "what it says besides")
         match(rf"^older +{first[:12]} .* {p.dir}$", p.sbx("tag").ok().out, "a line")
         other.run("true").ok()
+        for args in (("tag", "v1"), ("commit", "-t", "v1")):
+            refused(other.sbx(*args), FAILED, f"cannot use the tag 'v1': it is one of '{p.dir}': File exists",
+                    "choose another name, or remove that one: sbx tag -d v1")
         other.sbx("reset", "v1").ok()
         equal(other.run("cat", "/opt/x").ok().out, "2\n", "in another project")
         equal(chain(other), [first, second], "its chain")
@@ -207,12 +225,12 @@ def test_tags():
         for one in (p, other):
             one.sbx("reset", "base").ok()
         p.sbx("tag", "-d", "older").ok()
-        p.sbx("gc").ok()
+        p.sbx("gc", "--all").ok()
         equal(len(layers.names(layers.store_of(p) + "/layers")), 2, "layers that a tag keeps")
         note(p.sbx("tag", "-d", "v1").ok(),
              "removed the tag 'v1'; sbx gc removes layers that nothing needs any more")
         p.sbx("tag", "-d", "none").ok()
-        p.sbx("gc").ok()
+        p.sbx("gc", "--all").ok()
         equal(layers.names(layers.store_of(p) + "/layers"), [], "layers at last")
 
 

@@ -42,7 +42,7 @@ def cycle(p):
     digest = layers.commit(p, "-m", "cycle")
     check(digest, "a layer")
     p.sbx("reset", "base").ok()
-    p.sbx("gc").ok()
+    p.sbx("gc", "--all").ok()
     return digest
 
 
@@ -121,7 +121,7 @@ class Resetter(Worker):
 
 class Collector(Worker):
     def turn(self):
-        self.p.sbx("gc").ok()
+        self.p.sbx("gc", "--all").ok()
 
 
 @limit(900)
@@ -148,7 +148,7 @@ def test_many_at_once():
         for w in workers:
             w.p.sbx("stop")
         workers[0].p.sbx("fsck").ok()
-        workers[0].p.sbx("gc").ok()
+        workers[0].p.sbx("gc", "--all").ok()
         store = layers.store_of(workers[0].p)
         equal(layers.litter(store), [], "litter")
         equal(layers.unreachable(store), [], "layers that nobody needs")

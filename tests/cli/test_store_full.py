@@ -96,7 +96,7 @@ def steps(words, step, warm=False):
             stack.close()
             p.sbx(*words).ok()
             p.sbx("stop")
-            p.sbx("gc").ok()
+            p.sbx("gc", "--all").ok()
             p.sbx("fsck").ok()
             equal(layers.litter(layers.store_of(p)), [], "litter")
             harness.diagnose(f"{' '.join(words[:1])}: {failed} sizes too small, {worked} large enough")
@@ -134,7 +134,7 @@ def test_writing_into_a_full_store():
             check(done.status == 0 or "No space left" in done.err, done.err)
             layers.as_root(p, "rm /opt/full/huge").ok()
             p.sbx("reset", "kept").ok()
-            p.sbx("gc").ok()
+            p.sbx("gc", "--all").ok()
             equal(layers.as_root(p, "ls /opt/full").ok().out, "kept\n", "what is there")
             check(used(path) < 2048, f"the room is back: {used(path)} KiB in use")
     finally:

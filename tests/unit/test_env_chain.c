@@ -409,6 +409,45 @@ static void tells_another_chain_of_the_same_upper(void **state)
 	site_done(&t);
 }
 
+static struct chain chain_of(struct site *t, size_t n)
+{
+	static const char *const digests[] = {DIGEST, OTHER};
+	struct commit *v = arena_alloc(t->w->a, 2 * sizeof(*v));
+
+	for (size_t i = 0; i < n; i++)
+		v[i] = commit_of(digests[i]);
+	return (struct chain){v, n};
+}
+
+static void set_chain(struct site *t, size_t n)
+{
+	const struct chain chain = chain_of(t, n);
+	struct err err = {0};
+
+	assert_int_equal(env_set_chain(t->w->a, &t->s, &t->e, &chain, &err), 0);
+	reopen(t);
+}
+
+/* One can go back to it. */
+static void what_a_reset_leaves_is_remembered(void **state)
+{
+	struct site t = site_new(state);
+
+	set_chain(&t, 2);
+	assert_int_equal(t.e.previous.n, 0);
+	set_chain(&t, 1);
+	assert_int_equal(t.e.previous.n, 2);
+	assert_string_equal(t.e.previous.v[1].digest, OTHER);
+	/* A plain one loses nothing more. */
+	set_chain(&t, 1);
+	assert_int_equal(t.e.previous.n, 2);
+	set_chain(&t, 2);
+	assert_int_equal(t.e.previous.n, 2);
+	set_chain(&t, 0);
+	assert_int_equal(t.e.previous.n, 2);
+	site_done(&t);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -433,6 +472,7 @@ int main(void)
 		TEST(another_chain_comes_with_an_empty_upper),
 		TEST(tells_what_was_changed_meanwhile),
 		TEST(tells_another_chain_of_the_same_upper),
+		TEST(what_a_reset_leaves_is_remembered),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -27,12 +27,12 @@ static void tag_of(struct site *t, const char *digest)
 	assert_int_equal(tag_put(&t->s, &tag, &err), 0);
 }
 
-static struct gc_result collect(struct site *t, bool dry_run)
+static struct gc_result collect(struct site *t, unsigned how)
 {
 	struct gc_result r = {0};
 	struct err err = {0};
 
-	if (gc_layers(t->w->a, &t->s, dry_run, &r, &err) < 0)
+	if (gc_layers(t->w->a, &t->s, how, &r, &err) < 0)
 		fail_msg("%s", err.msg);
 	return r;
 }
@@ -45,18 +45,35 @@ static void sweeps_what_nothing_needs(void **state)
 	publish(&t, DIGEST, "one-id");
 	publish(&t, OTHER, "one-id");
 	chain_of(&t, DIGEST);
-	r = collect(&t, true);
+	r = collect(&t, GC_DRY_RUN);
 	assert_int_equal(r.n, 1);
 	assert_string_equal(r.layers[0], OTHER);
 	assert_int_equal(count(&t.s, "layers"), 2);
 	tag_of(&t, OTHER);
-	assert_int_equal(collect(&t, false).n, 0);
+	assert_int_equal(collect(&t, 0).n, 0);
 	assert_int_equal(unlinkat(t.s.fd, "tags/keep.json", 0), 0);
-	r = collect(&t, false);
+	r = collect(&t, 0);
 	assert_int_equal(r.n, 1);
 	assert_true(there(t.s.fd, "layers/" DIGEST));
 	assert_int_equal(count(&t.s, "layers"), 1);
 	assert_int_equal(count(&t.s, "tmp"), 1);
+	site_done(&t);
+}
+
+static void keeps_what_a_reset_left(void **state)
+{
+	struct site t = site_new(state);
+	struct commit c = commit_of(OTHER);
+	struct err err = {0};
+
+	publish(&t, OTHER, "one-id");
+	t.e.previous = (struct chain){&c, 1};
+	assert_int_equal(env_record_write(t.e.fd, &t.e, &err), 0);
+	assert_int_equal(collect(&t, 0).n, 0);
+	assert_int_equal(collect(&t, GC_ALL | GC_DRY_RUN).n, 1);
+	assert_true(there(t.s.fd, "layers/" OTHER));
+	assert_int_equal(collect(&t, GC_ALL).n, 1);
+	assert_false(there(t.s.fd, "layers/" OTHER));
 	site_done(&t);
 }
 
@@ -76,13 +93,13 @@ static void keeps_what_is_pending(void **state)
 		assert_int_equal(env_record_write(fd, &t.e, &err), 0);
 	}
 	layer_stage_done(&st);
-	assert_int_equal(collect(&t, false).n, 0);
+	assert_int_equal(collect(&t, 0).n, 0);
 	assert_int_equal(litter_find(t.w->a, &t.s, &l, &err), 0);
 	assert_int_equal(l.n, 0);
 	/* Nobody says so any more. */
 	t.e.stage = NULL;
 	assert_int_equal(env_record_write(t.e.fd, &t.e, &err), 0);
-	assert_int_equal(collect(&t, false).n, 1);
+	assert_int_equal(collect(&t, 0).n, 1);
 	assert_int_equal(litter_find(t.w->a, &t.s, &l, &err), 0);
 	assert_int_equal(l.n, 2);
 	litter_done(&l);
@@ -100,7 +117,7 @@ static void sweeps_nothing_beside_a_damaged_record(void **state)
 
 	publish(&t, DIGEST, "one-id");
 	assert_int_equal(fs_write_atomic(t.s.fd, "tags/bad.json", "{", 1, 0600, &err), 0);
-	r = collect(&t, false);
+	r = collect(&t, 0);
 	assert_int_equal(r.n, 0);
 	assert_int_equal(r.roots.damaged.n, 1);
 	assert_true(r.roots.damaged.v[0].is_tag);
@@ -109,7 +126,7 @@ static void sweeps_nothing_beside_a_damaged_record(void **state)
 
 	assert_int_equal(fs_write_atomic(t.e.fd, "env.json", "{}", 2, 0600, &err), 0);
 	assert_int_equal(mkdirat(t.s.fd, "tmp/layer-x", 0700), 0);
-	r = collect(&t, false);
+	r = collect(&t, 0);
 	assert_int_equal(r.n, 0);
 	assert_int_equal(r.roots.damaged.n, 1);
 	assert_false(r.roots.damaged.v[0].is_tag);
@@ -177,11 +194,9 @@ static void removes_old_temporary_files(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(sweeps_what_nothing_needs),
-		TEST(keeps_what_is_pending),
-		TEST(sweeps_nothing_beside_a_damaged_record),
-		TEST(litter_is_what_nobody_holds),
-		TEST(removes_old_temporary_files),
+		TEST(sweeps_what_nothing_needs),   TEST(keeps_what_a_reset_left),
+		TEST(keeps_what_is_pending),       TEST(sweeps_nothing_beside_a_damaged_record),
+		TEST(litter_is_what_nobody_holds), TEST(removes_old_temporary_files),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

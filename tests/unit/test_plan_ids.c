@@ -105,7 +105,9 @@ static void single_rung_shows_own_id(void **state)
 	assert_null(plan->newuidmap);
 	assert_int_equal(through(&plan->uid_map, 0), 1000);
 	assert_int_equal(through(&plan->inner_uid_map, 1000), 0);
-	assert_string_equal(plan->fuse_options, "squash_to_root");
+	assert_string_equal(plan->fuse_options, "");
+	w->facts.overlay_userxattr = false;
+	assert_string_equal(made(w)->fuse_options, "squash_to_root");
 }
 
 static void nobody_has_no_subids(void **state)

@@ -73,10 +73,15 @@ static void needs_of_the_root(void **state)
 	w->facts.dev_fuse = false;
 	refused(w, "cannot mount the root: '/dev/fuse' cannot be opened",
 		"sudo modprobe fuse && sudo chmod 0666 /dev/fuse; `sbx doctor` checks it");
+	w->facts.dev_fuse = true;
 	w->facts.fuse_overlayfs = NULL;
+	assert_int_equal(made(w)->driver, ROOT_KERNEL);
+	w->facts.overlay_userxattr = false;
 	refused(w, "cannot mount the root: fuse-overlayfs is not installed",
 		"sudo apt install fuse-overlayfs");
-	/* The kernel's overlay needs neither. */
+	/* The kernel's overlay over a folder needs neither. */
+	w->facts.overlay_userxattr = true;
+	w->facts.dev_fuse = false;
 	w->profile.base.kind = BASE_DIR;
 	w->profile.base.ref = "/srv/root";
 	assert_int_equal(made(w)->driver, ROOT_KERNEL);

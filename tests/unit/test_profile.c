@@ -167,12 +167,38 @@ static void test_names(void **state)
 	assert_true(key->flags & KEY_ANY);
 }
 
+#define HEX16 "0123456789abcdef"
+#define HEX64 HEX16 HEX16 HEX16 HEX16
+
+/* Every prefix of a text that uses everything: an error or not, never a crash, and the
+ * message tells the file. */
+static void test_cut_anywhere(void **state)
+{
+	static const char text[] =
+		"\xef\xbb\xbf# head\n[profile]\nname = a ; b\n[base]\nimage = "
+		"registry.example:5000/a/b__c:t@sha256:" HEX64 "\n[mounts]\n\"a=\\\"b\" = /x:rw\n"
+		"[network]\nports = [::1]:80:81, 0.0.0.0:82\n[limits]\nmemory = 1G\ncpus = 0.5\n"
+		"[build]\nrun = \xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80\n[sandbox]\nlinger = 5m\n";
+
+	(void)state;
+	for (size_t len = 0; len < sizeof(text); len++) {
+		_cleanup_arena_ struct arena *a = arena_new();
+		const struct profile_source src = {.file = "sbx.ini", .text = text, .len = len};
+		const struct profile *p;
+		struct err err = {0};
+
+		if (profile_parse(a, &src, NULL, NULL, &p, &err) < 0)
+			assert_true(str_starts(err.msg, "sbx.ini:"));
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_empty_is_defaults), cmocka_unit_test(test_everything),
 		cmocka_unit_test(test_mounts_and_ports),  cmocka_unit_test(test_images),
 		cmocka_unit_test(test_long_values),       cmocka_unit_test(test_names),
+		cmocka_unit_test(test_cut_anywhere),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

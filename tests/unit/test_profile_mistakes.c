@@ -474,33 +474,13 @@ static void test_too_many(void **state)
 	}
 }
 
-/* Every prefix of a text that uses everything: an error or not, never a crash, and the
- * message tells the file. */
-static void test_cut_anywhere(void **state)
-{
-	static const char text[] =
-		"\xef\xbb\xbf# head\n[profile]\nname = a ; b\n[base]\nimage = "
-		"registry.example:5000/a/b__c:t@sha256:" HEX64 "\n[mounts]\n\"a=\\\"b\" = /x:rw\n"
-		"[network]\nports = [::1]:80:81, 0.0.0.0:82\n[limits]\nmemory = 1G\ncpus = 0.5\n"
-		"[build]\nrun = \xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80\n[sandbox]\nlinger = 5m\n";
-
-	(void)state;
-	for (size_t len = 0; len < sizeof(text); len++) {
-		_cleanup_arena_ struct arena *a = arena_new();
-		struct err err = {0};
-
-		if (parse(a, text, len, &err) < 0)
-			assert_true(str_starts(err.msg, "sbx.ini:"));
-	}
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_mistakes),    cmocka_unit_test(test_nul),
 		cmocka_unit_test(test_long_line),   cmocka_unit_test(test_long_key),
 		cmocka_unit_test(test_many_blanks), cmocka_unit_test(test_large_text),
-		cmocka_unit_test(test_too_many),    cmocka_unit_test(test_cut_anywhere),
+		cmocka_unit_test(test_too_many),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

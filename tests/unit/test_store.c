@@ -136,7 +136,8 @@ static int full_disk(void *arg)
 	if (store_open(w->a, &s, &err) == 0)
 		return 3;
 	return strstr(err.msg, "No space left on device") &&
-			       strstr(err.hint, "free some space ('sbx list' and 'sbx rm' help)")
+			       strstr(err.hint,
+				      "free some space ('sbx gc' removes what nothing needs")
 		       ? 0
 		       : 4;
 }

@@ -151,6 +151,21 @@ static void a_record_counts_its_own_digits(void **state)
 	assert_int_equal(strncmp(records_of(a, &e), "101 ", 4), 0);
 }
 
+static void an_attribute_may_have_any_name(void **state)
+{
+	_cleanup_arena_ struct arena *a = arena_new();
+	struct stat st = file_of(S_IFREG | 0644, 0);
+	struct tar_xattr x = {.name = "user.a=b%c\n%3", .value = "v", .size = 1};
+	struct tar_entry e = {.path = "f", .st = &st, .xattrs = &x, .n_xattrs = 1};
+	const char *records = records_of(a, &e);
+
+	(void)state;
+	assert_string_equal(strchr(records, ' '), " SCHILY.xattr.user.a%3Db%25c\n%253=v\n");
+	assert_string_equal(tar_xattr_name(a, "user.a%3Db%25c\n%253"), x.name);
+	/* What others wrote, and is no escape. */
+	assert_string_equal(tar_xattr_name(a, "user.%41%"), "user.%41%");
+}
+
 static void numbers_that_do_not_fit_stand_in_the_pax_header(void **state)
 {
 	_cleanup_arena_ struct arena *a = arena_new();
@@ -184,6 +199,7 @@ int main(void)
 		cmocka_unit_test(types_have_their_flags),
 		cmocka_unit_test(long_names_get_a_pax_header),
 		cmocka_unit_test(a_record_counts_its_own_digits),
+		cmocka_unit_test(an_attribute_may_have_any_name),
 		cmocka_unit_test(numbers_that_do_not_fit_stand_in_the_pax_header),
 		cmocka_unit_test(the_end_is_two_blocks),
 	};
