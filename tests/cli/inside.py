@@ -27,7 +27,8 @@ CAPABILITY = bytes.fromhex("0100000200200000000000000000000000000000")
 
 
 def shown(name):
-    return name.decode("utf-8", "backslashreplace").replace("\\", "\\\\").replace("\n", "\\n")
+    text = name.decode("utf-8", "backslashreplace").replace("\\", "\\\\")
+    return text.replace("\n", "\\n").replace(" ", "\\040")
 
 
 def attributes(fd, name):
