@@ -147,7 +147,7 @@ run_tests()
 
 	host_state "$tmp/before"
 	suites plain "$plain" 1 --no-suite soak "$@"
-	[ "$quick" = yes ] || suites sanitized "$sanitized" 3 --no-suite soak "$@"
+	[ "$quick" = yes ] || suites sanitized "$sanitized" 3 --no-suite soak --no-suite heavy "$@"
 	[ "$soak" = no ] || suites soak "$plain" 1 --suite soak
 	host_state "$tmp/after"
 	if diff "$tmp/before" "$tmp/after" >"$tmp/changes"; then

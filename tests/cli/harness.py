@@ -380,23 +380,12 @@ def clean_up():
                 subprocess.run([SBX, *words, one["id"]], cwd=_base, env=environment(),
                                check=False, capture_output=True, timeout=60)
     # What layers hold may belong to any id, and be closed to everybody.
-    data = environment()["XDG_DATA_HOME"]
     who = ["--map-root-user"] + (["--map-auto"] if has_subids() else [])
-    if os.path.exists(data):
-        subprocess.run(["unshare", "--user", *who, "rm", "-rf", data], check=False, timeout=60,
-                       stdin=subprocess.DEVNULL, capture_output=True)
-    shutil.rmtree(_base, onerror=make_writable)
+    subprocess.run(["unshare", "--user", *who, "rm", "-rf", _base], check=False, timeout=300,
+                   stdin=subprocess.DEVNULL, capture_output=True)
+    shutil.rmtree(_base, ignore_errors=True)
     if os.path.exists(_base):
         diagnose(f"could not remove {_base}: {os.listdir(_base)}")
-
-
-def make_writable(function, path, _info):
-    with contextlib.suppress(OSError):
-        parent = os.path.dirname(path)
-        os.chmod(parent, stat.S_IMODE(os.lstat(parent).st_mode) | 0o700)
-        if stat.S_ISDIR(os.lstat(path).st_mode):
-            os.chmod(path, 0o700)
-        function(path)
 
 
 def main(module_name):

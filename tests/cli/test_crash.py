@@ -10,8 +10,8 @@ import layers
 from harness import check, limit
 
 ALL = 1 << 30
-KILLS = ALL if layers.SOAK else 6
-FAILURES = ALL if layers.SOAK else 2
+KILLS = ALL if layers.SOAK else 2
+FAILURES = ALL if layers.SOAK else 1
 
 
 def kills(name):
@@ -77,7 +77,7 @@ def test_kill_rm():
 def test_kill_of_one_process():
     """Only the process that is about to make the call is killed: the others tell it, or end it."""
     for name in ("commit", "reset", "squash"):
-        crash.sweep(crash.CASES[name], KILLS if layers.SOAK else 3, "kill1")
+        crash.sweep(crash.CASES[name], KILLS if layers.SOAK else 1, "kill1")
 
 
 @limit(7200)
@@ -85,7 +85,7 @@ def test_kill_of_the_recovery():
     """A command is killed, and then what mends that is killed at each of its calls."""
     for name in ("commit", "reset", "squash"):
         with crash.Sweep(crash.CASES[name]) as s:
-            first = range(1, len(s.calls) + 1) if layers.SOAK else crash.chosen(len(s.calls), 3)
+            first = range(1, len(s.calls) + 1) if layers.SOAK else crash.chosen(len(s.calls), 1)
             for n in first:
                 second(s, n)
             harness.diagnose(f"{name}: {s.points} points of the recovery")
