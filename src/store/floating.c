@@ -153,21 +153,67 @@ static int walk_folder(struct walk *w)
 	return 0;
 }
 
-static int walk_layer(struct walk *w, const struct store *s, const struct commit *c, int upper_fd)
+static int open_layer(struct walk *w, const struct store *s, const struct commit *c, int *ret)
 {
 	_cleanup_fd_ int layer = -1;
-	_cleanup_fd_ int tree = -1;
 
 	if (layer_open(w->a, s, c->digest, &layer, NULL, w->err) < 0)
 		return -1;
-	tree = openat(layer, c->tree, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (tree < 0)
+	*ret = openat(layer, c->tree, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (*ret < 0)
 		return err_errno(w->err, errno, "cannot open '%s' of the layer %s", c->tree,
 				 c->digest);
+	w->above[w->n_above] = tree;
+	return 0;
+}
+
+static int walk_layer(struct walk *w, const struct store *s, const struct commit *c, int upper_fd)
+{
+	_cleanup_fd_ int tree = -1;
+
+	if (open_layer(w, s, c, &tree) < 0)
+		return -1;
 	if (descent_begin(&w->tree, tree, O_RDONLY) < 0 ||
 	    descent_begin(&w->upper, upper_fd, O_RDONLY) < 0)
 		return failed(w, "");
 	return walk_folder(w);
+}
+
+/* What a tree says of a path: nothing, or that what lies below does not show there. */
+static bool hides(int tree, const char *path)
+{
+	_cleanup_descent_ struct descent d = DESCENT_EMPTY;
+	bool hidden = false;
+
+	if (descent_begin(&d, tree, O_RDONLY) < 0)
+		return false;
+	for (const char *part = path;; part += strcspn(part, "/") + 1) {
+		_cleanup_free_ char *name = strndup(part, strcspn(part, "/"));
+		bool opaque = false;
+		struct stat st;
+
+		if (!name || fstatat(d.fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+			return hidden;
+		if (!part[strcspn(part, "/")] || !S_ISDIR(st.st_mode))
+			return true;
+		if (descent_down(&d, name) < 0 ||
+		    whiteout_opaque(WHITEOUT_KERNEL, d.fd, &opaque, NULL) < 0)
+			return false;
+		hidden = hidden || opaque;
+	}
+}
+
+/* Leave out of the entries from `first` on what a newer layer, `tree`, deletes or has itself: the kernel
+ * would list a whiteout in a folder that nothing lies below of. */
+static void leave_out(struct walk *w, size_t first, int tree)
+{
+	size_t n = first;
+
+	for (size_t i = first; i < w->n; i++) {
+		if (!hides(tree, w->gone[i].path))
+			w->gone[n++] = w->gone[i];
+	}
+	w->n = n;
 }
 
 static int find_gone(struct walk *w, const struct store *s, int upper_fd)
@@ -175,8 +221,17 @@ static int find_gone(struct walk *w, const struct store *s, int upper_fd)
 	const struct chain *chain = &w->env->chain;
 
 	for (size_t i = chain->n; i-- > w->env->below;) {
+		size_t first = w->n;
+
 		if (walk_layer(w, s, &chain->v[i], upper_fd) < 0)
 			return -1;
+		for (size_t k = i + 1; k < chain->n && w->n > first; k++) {
+			_cleanup_fd_ int tree = -1;
+
+			if (open_layer(w, s, &chain->v[k], &tree) < 0)
+				return -1;
+			leave_out(w, first, tree);
+		}
 	}
 	return 0;
 }

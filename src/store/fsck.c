@@ -152,6 +152,20 @@ static size_t first_bad(const struct store *s, const struct findings *f, const s
 	return c->n;
 }
 
+/* Did a command change it since it was read?  What it needed then may be gone by now. */
+static bool has_changed(const struct store *s, const struct env *e, struct findings *f)
+{
+	struct env now = {.fd = -1};
+	struct err why = {0};
+	bool same;
+
+	if (env_open_id(f->a, s, e->id, &now, &why) < 0)
+		return why.errnum == ENOENT;
+	same = now.upper_n == e->upper_n && now.chain.n == e->chain.n && !now.stage == !e->stage;
+	env_done(&now);
+	return !same;
+}
+
 static void check_env(const struct store *s, const struct env *e, struct findings *f)
 {
 	_cleanup_buf_ struct buf where = {0};
@@ -159,7 +173,7 @@ static void check_env(const struct store *s, const struct env *e, struct finding
 	size_t bad = first_bad(s, f, &e->chain, &why);
 	struct finding x = {.kind = FSCK_ENVIRONMENT, .name = e->id};
 
-	if (bad < e->chain.n) {
+	if (bad < e->chain.n && !has_changed(s, e, f)) {
 		str_shell_quote(&where, e->project);
 		x.what = arena_printf(f->a, "its layer %.*s (%s) %s", SHORT, e->chain.v[bad].digest,
 				      e->chain.v[bad].message, why);
@@ -168,8 +182,10 @@ static void check_env(const struct store *s, const struct env *e, struct finding
 			e->name, SHORT, bad > 0 ? e->chain.v[bad - 1].digest : "base");
 		findings_add(f, &x);
 	}
-	if (!e->stage && faccessat(s->fd, arena_printf(f->a, "envs/%s/%s", e->id, e->upper), F_OK,
-				   AT_SYMLINK_NOFOLLOW) < 0) {
+	if (!e->stage &&
+	    faccessat(s->fd, arena_printf(f->a, "envs/%s/%s", e->id, e->upper), F_OK,
+		      AT_SYMLINK_NOFOLLOW) < 0 &&
+	    !has_changed(s, e, f)) {
 		x.what = arena_printf(f->a, "its folder '%s' is missing", e->upper);
 		x.hint = "what was not committed is lost; the next start makes an empty one";
 		findings_add(f, &x);

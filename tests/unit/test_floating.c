@@ -134,6 +134,41 @@ static void settling_leaves_whiteouts(void **state)
 	site_done(&t);
 }
 
+/* A second layer, on top of the first, whose tree deletes the folder d and has w once more. */
+static void float_another(struct site *t)
+{
+	struct layer_stage st = stage_new(t, OTHER, env_map_name(&t->e));
+	const struct commit c = commit_of(OTHER);
+	_cleanup_fd_ int tree = folder(st.fd, LAYER_TREE);
+	struct err err = {0};
+
+	gone(tree, "d");
+	file(tree, "w", "2");
+	assert_int_equal(env_commit_layer(t->w->a, &t->s, &t->e, &st, &c, &err), 0);
+	layer_stage_done(&st);
+	reopen(t);
+}
+
+/* Else the kernel would list the name of a whiteout in a folder below which there is none. */
+static void what_a_newer_layer_hides_gets_no_whiteout(void **state)
+{
+	struct site t = site_new(state);
+	_cleanup_fd_ int upper = -1;
+	struct err err = {0};
+
+	float_layer(&t);
+	float_another(&t);
+	assert_int_equal(t.e.below, 0);
+	upper = open_upper(&t);
+	dir(upper, "d");
+	file(upper, "d/new", "1");
+	assert_int_equal(floating_settle(t.w->a, &t.s, &t.e, &err), 0);
+	assert_false(there(upper, "d/a"));
+	assert_false(there(upper, "d/sub"));
+	assert_true(is_gone(upper, "w"));
+	site_done(&t);
+}
+
 static void a_mark_of_fuse_overlayfs_counts(void **state)
 {
 	struct site t = site_new(state);
@@ -152,13 +187,56 @@ static void a_mark_of_fuse_overlayfs_counts(void **state)
 	site_done(&t);
 }
 
+/* A second layer, that commits what was deleted of the first one while the sandbox ran on. */
+static void float_another(struct site *t)
+{
+	struct layer_stage st = stage_new(t, OTHER, env_map_name(&t->e));
+	const struct commit c = commit_of(OTHER);
+	_cleanup_fd_ int tree = folder(st.fd, LAYER_TREE);
+	struct err err = {0};
+
+	dir(tree, "d");
+	gone(tree, "d/sub");
+	xattr(tree, "d", "user.overlay.opaque", "y");
+	file(tree, "d/b", "2");
+	file(tree, "w", "2");
+	assert_int_equal(env_commit_layer(t->w->a, &t->s, &t->e, &st, &c, &err), 0);
+	layer_stage_done(&st);
+	reopen(t);
+}
+
+static void what_a_later_layer_hides_needs_no_whiteout(void **state)
+{
+	struct site t = site_new(state);
+	_cleanup_fd_ int upper = -1;
+	struct err err = {0};
+
+	float_layer(&t);
+	float_another(&t);
+	assert_int_equal(t.e.chain.n, 2);
+	assert_int_equal(t.e.below, 0);
+	upper = open_upper(&t);
+	dir(upper, "d");
+	dir(upper, "d/sub");
+	assert_int_equal(floating_settle(t.w->a, &t.s, &t.e, &err), 0);
+	/* Deleted in the later layer, and made anew. */
+	assert_false(there(upper, "d/sub/x"));
+	/* Hidden by its opaque folder. */
+	assert_false(there(upper, "d/a"));
+	assert_true(is_gone(upper, "d/b"));
+	assert_true(is_gone(upper, "w"));
+	site_done(&t);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(what_is_gone_is_deleted),
 		TEST(an_opaque_folder_hides_by_itself),
 		TEST(settling_leaves_whiteouts),
+		TEST(what_a_newer_layer_hides_gets_no_whiteout),
 		TEST(a_mark_of_fuse_overlayfs_counts),
+		TEST(what_a_later_layer_hides_needs_no_whiteout),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
