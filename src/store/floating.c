@@ -163,7 +163,6 @@ static int open_layer(struct walk *w, const struct store *s, const struct commit
 	if (*ret < 0)
 		return err_errno(w->err, errno, "cannot open '%s' of the layer %s", c->tree,
 				 c->digest);
-	w->above[w->n_above] = tree;
 	return 0;
 }
 
