@@ -188,7 +188,7 @@ static void a_mark_of_fuse_overlayfs_counts(void **state)
 }
 
 /* A second layer, that commits what was deleted of the first one while the sandbox ran on. */
-static void float_another(struct site *t)
+static void float_opaque(struct site *t)
 {
 	struct layer_stage st = stage_new(t, OTHER, env_map_name(&t->e));
 	const struct commit c = commit_of(OTHER);
@@ -212,7 +212,7 @@ static void what_a_later_layer_hides_needs_no_whiteout(void **state)
 	struct err err = {0};
 
 	float_layer(&t);
-	float_another(&t);
+	float_opaque(&t);
 	assert_int_equal(t.e.chain.n, 2);
 	assert_int_equal(t.e.below, 0);
 	upper = open_upper(&t);
