@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -16,7 +15,7 @@ void descent_done(struct descent *d)
 		return;
 	cleanup_fd(&d->fd);
 	buf_done(&d->path);
-	free(d->steps);
+	cleanup_free(&d->steps);
 	*d = (struct descent)DESCENT_EMPTY;
 }
 
@@ -160,9 +159,9 @@ int descent_to_parent(struct descent *d, const char *path)
 		return -1;
 	while (d->path.len < len) {
 		const char *part = path + d->path.len + (d->path.len ? 1 : 0);
-		_cleanup_free_ char *name = strndup(part, strcspn(part, "/"));
+		_cleanup_free_ char *name = xasprintf("%.*s", (int)strcspn(part, "/"), part);
 
-		if (!name || descent_down(d, name) < 0)
+		if (descent_down(d, name) < 0)
 			return -1;
 	}
 	return 0;

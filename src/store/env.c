@@ -233,7 +233,7 @@ static int open_or_make(struct arena *a, const struct store *s, const struct env
 			struct env *ret, struct err *err)
 {
 	struct err why = {0};
-	bool made;
+	bool made = false;
 
 	if (open_there(a, s, want->id, ret, &why) == 0)
 		return 0;
@@ -258,9 +258,11 @@ static int wanted(struct arena *a, const struct store *s, const char *project, c
 {
 	const char *clean = path_clean(a, project);
 
-	if (!clean)
-		return err_set(err, "cannot open the environment of '%s': the path is not absolute",
-			       project);
+	if (!clean) {
+		err_set(err, "cannot open the environment of '%s': the path is not absolute",
+			project);
+		return -1;
+	}
 	if (check_name(name, err) < 0)
 		return -1;
 	ret->project = clean;
@@ -314,7 +316,7 @@ int env_make_fork(struct arena *a, const struct store *s, const struct env *like
 		  const struct chain *chain, struct err *err)
 {
 	struct env want = {0};
-	bool made;
+	bool made = false;
 
 	if (wanted(a, s, like->project, name, &want, err) < 0)
 		return -1;

@@ -187,11 +187,11 @@ static bool hides(int tree, const char *path)
 	if (descent_begin(&d, tree, O_RDONLY) < 0)
 		return false;
 	for (const char *part = path;; part += strcspn(part, "/") + 1) {
-		_cleanup_free_ char *name = strndup(part, strcspn(part, "/"));
+		_cleanup_free_ char *name = xasprintf("%.*s", (int)strcspn(part, "/"), part);
 		bool opaque = false;
 		struct stat st;
 
-		if (!name || fstatat(d.fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		if (fstatat(d.fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 			return hidden;
 		if (!part[strcspn(part, "/")] || !S_ISDIR(st.st_mode))
 			return true;

@@ -218,7 +218,7 @@ static int pull_all(struct skeleton_reader *r, void *p, size_t n, struct err *er
 
 static int pull_number(struct skeleton_reader *r, size_t bytes, uint64_t *ret, struct err *err)
 {
-	unsigned char raw[8];
+	unsigned char raw[8] = {0};
 	uint64_t n = 0;
 
 	if (pull_all(r, raw, bytes, err) < 0)
@@ -300,7 +300,7 @@ static int check_end(struct skeleton_reader *r, struct err *err)
 static int next_record(struct skeleton_reader *r, struct err *err)
 {
 	uint64_t n = 0;
-	char kind;
+	char kind = 0;
 
 	cleanup_fd(&r->file);
 	if (pull_all(r, &kind, 1, err) < 0)

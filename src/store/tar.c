@@ -216,10 +216,12 @@ static char type_flag(const struct tar_entry *e)
 
 static void start_header(char *header, char type, uint64_t size)
 {
+	static const char magic[] = {'u', 's', 't', 'a', 'r', '\0', '0', '0'};
+
 	memset(header, 0, TAR_BLOCK);
 	put_octal(header, SIZE_AT, 11, size);
 	header[TYPE_AT] = type;
-	memcpy(header + MAGIC_AT, "ustar\00000", 8);
+	memcpy(header + MAGIC_AT, magic, sizeof(magic));
 }
 
 /* The pax header and its records, with their padding. */

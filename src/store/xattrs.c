@@ -75,7 +75,7 @@ int xattrs_read(struct arena *a, int dir_fd, const char *name, struct tar_xattr 
 		size_t *ret_n)
 {
 	const char *path = at_path(a, dir_fd, name);
-	struct tar_xattr *v = NULL;
+	struct tar_xattr *v;
 	char *names = NULL;
 	size_t n = 0;
 	size_t count = 0;
@@ -85,8 +85,7 @@ int xattrs_read(struct arena *a, int dir_fd, const char *name, struct tar_xattr 
 		return -1;
 	for (ssize_t i = 0; i < len; i++)
 		count += names[i] == '\0';
-	if (count)
-		v = arena_alloc(a, count * sizeof(*v));
+	v = arena_alloc(a, (count + 1) * sizeof(*v));
 	for (ssize_t i = 0; i < len; i += (ssize_t)strlen(names + i) + 1) {
 		int r;
 
