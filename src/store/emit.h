@@ -25,7 +25,7 @@ struct emit {
 	const struct entries *list;
 	bool owners;     /* else all belongs to 0:0 */
 	int64_t newest;  /* times are no later than this (SOURCE_DATE_EPOCH), else INT64_MAX */
-	int skeleton_at; /* the folder in which LAYER_SKELETON is made, on disk at the end */
+	int skeleton_at; /* the folder in which LAYER_SKELETON is made; the caller syncs it */
 	emit_progress_fn progress; /* or NULL */
 	void *progress_ctx;
 };

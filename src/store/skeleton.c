@@ -133,8 +133,6 @@ int skeleton_finish(struct skeleton_writer *w, struct err *err)
 	buf_adds(&w->in, "E");
 	if (r == 0)
 		r = drain(w, ZSTD_e_end, err);
-	if (r == 0 && fsync(w->fd) < 0)
-		r = err_errno(err, errno, "cannot write '%s' to the disk", w->name);
 	writer_free(w);
 	return r;
 }

@@ -24,7 +24,7 @@ int skeleton_create(int dir_fd, const char *name, struct skeleton_writer **ret, 
 int skeleton_raw(struct skeleton_writer *w, const void *p, size_t n, struct err *err);
 /* `path` as in struct entry; its padding is raw bytes again. */
 int skeleton_file(struct skeleton_writer *w, const char *path, uint64_t size, struct err *err);
-/* The end, on disk (fsync).  The writer is freed in either case. */
+/* The end; the caller syncs it.  The writer is freed in either case. */
 int skeleton_finish(struct skeleton_writer *w, struct err *err);
 /* Give up: the file stays, half. NULL or an empty one is fine. */
 void skeleton_abort(struct skeleton_writer **w);
