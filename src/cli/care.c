@@ -13,6 +13,7 @@
 #include "plan/plan.h"
 #include "run/view.h"
 #include "store/litter.h"
+#include "store/tree.h"
 
 const char *const care_maps[] = {"subids-self", "subids-root", "one-id", NULL};
 
@@ -53,6 +54,27 @@ void *care_shared(size_t size)
 	if (p == MAP_FAILED)
 		proc_give_up("out of memory");
 	return p;
+}
+
+static int measure_inside(void *arg, struct err *err)
+{
+	const struct care_measure *m = arg;
+
+	for (size_t i = 0; i < m->paths.n; i++) {
+		if (tree_usage(m->store->fd, m->paths.v[i], &m->bytes[i], err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+int care_measure(struct arena *a, struct care_measure *m, struct err *err)
+{
+	const struct plan *plan;
+
+	m->bytes = care_shared(m->paths.n * sizeof(*m->bytes));
+	if (care_plan(a, m->store, NULL, &plan, err) < 0)
+		return -1;
+	return userns_call(plan, measure_inside, m, err);
 }
 
 struct removal {

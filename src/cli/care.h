@@ -8,6 +8,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/mem.h"
+
 struct arena;
 struct err;
 struct plan;
@@ -29,6 +31,14 @@ int care_sweep(struct arena *a, const struct store *s, size_t *ret_n, uint64_t *
 
 /* The same for a command whose own work does not depend on it: a failure is only warned of. */
 void care_tidy(struct arena *a, const struct store *s);
+
+/* How much of the disk each path of the store takes (store/tree.h), whatever ids its files have. */
+struct care_measure {
+	const struct store *store;
+	struct strv paths;
+	uint64_t *bytes; /* of each: filled in */
+};
+int care_measure(struct arena *a, struct care_measure *m, struct err *err);
 
 /* Memory that a child made by fork(2) shares, zeroed; free by munmap(2) or the end of the process. */
 void *care_shared(size_t size);

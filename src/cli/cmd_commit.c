@@ -3,7 +3,6 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <time.h>
 
 #include "base/cleanup.h"
@@ -76,15 +75,6 @@ static int newest_time(int64_t *ret, struct err *err)
 	return 0;
 }
 
-static const char *const *excluded(struct arena *a, const struct profile *p)
-{
-	struct strv list = {0};
-
-	for (size_t i = 0; i < p->commit_exclude.n; i++)
-		strv_push(a, &list, p->commit_exclude.v[i].s);
-	return (const char *const *)list.v;
-}
-
 /* Held while nothing runs in it; where something does, it is told by *ret_running. */
 static int hold(struct arena *a, struct workplace *w, struct client_hold *ret, bool *ret_running,
 		struct err *err)
@@ -151,7 +141,7 @@ static int make(struct arena *a, struct workplace *w, struct job *job, struct er
 	job->in.store = &w->store;
 	job->in.env = &w->env;
 	job->in.owners = plan->rung == RUNG_SUBIDS;
-	job->in.exclude = excluded(a, w->profile);
+	job->in.exclude = history_excluded(a, w);
 	job->in.now = (int64_t)time(NULL);
 	job->in.by = "sbx commit";
 	job->in.host = plan->base == BASE_HOST ? fingerprint_host(a) : NULL;
@@ -166,7 +156,6 @@ static int commit(const struct cli *cli, const void *values, struct err *err)
 	_cleanup_workplace_ struct workplace w = WORKPLACE_EMPTY;
 	__attribute__((cleanup(client_hold_done))) struct client_hold held = CLIENT_HOLD_NONE;
 	struct job job = {.in.message = v->message ? v->message : ""};
-	int r;
 
 	if (v->tag && tag_check_name(v->tag, err) < 0)
 		return -1;
@@ -175,19 +164,13 @@ static int commit(const struct cli *cli, const void *values, struct err *err)
 	    hold(cli->a, &w, &held, &job.in.running, err) < 0)
 		return -1;
 	care_tidy(cli->a, &w.store);
-	job.result = mmap(NULL, sizeof(*job.result), PROT_READ | PROT_WRITE,
-			  MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (job.result == MAP_FAILED)
-		return err_errno(err, errno, "cannot commit");
-	r = make(cli->a, &w, &job, err);
-	if (r == 0) {
-		tell(job.result, &w);
-		r = put_tag(cli->a, &w, v->tag, err);
-	}
-	if (r == 0)
-		r = print_digest(job.result, err);
-	(void)munmap(job.result, sizeof(*job.result));
-	return r;
+	job.result = care_shared(sizeof(*job.result));
+	if (make(cli->a, &w, &job, err) < 0)
+		return -1;
+	tell(job.result, &w);
+	if (put_tag(cli->a, &w, v->tag, err) < 0)
+		return -1;
+	return print_digest(job.result, err);
 }
 
 const struct command *cmd_commit(void)

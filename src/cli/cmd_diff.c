@@ -200,16 +200,6 @@ static int show_lines(const struct task *t, const struct shown *s, struct err *e
 	return 0;
 }
 
-static const char *const *patterns(const struct task *t)
-{
-	const struct profile *p = t->w->profile;
-	struct strv list = {0};
-
-	for (size_t i = 0; i < p->commit_exclude.n; i++)
-		strv_push(t->a, &list, p->commit_exclude.v[i].s);
-	return (const char *const *)list.v;
-}
-
 /* In the child that sees the files; it also prints. */
 static int look(const struct view *view, void *arg, struct err *err)
 {
@@ -219,7 +209,7 @@ static int look(const struct view *view, void *arg, struct err *err)
 		.upper = view->upper,
 		.dialect = t->w->env.fuse ? WHITEOUT_FUSE : WHITEOUT_KERNEL,
 		.owners = t->plan->rung == RUNG_SUBIDS,
-		.exclude = patterns(t),
+		.exclude = history_excluded(t->a, t->w),
 		.under = t->paths[0] && !t->paths[1] ? t->paths[0] : NULL,
 	};
 	struct entries all = {0};

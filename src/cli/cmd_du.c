@@ -31,34 +31,16 @@ static const struct opt opts[] = {
 	{0},
 };
 
-/* Folders of the store that are to be measured. */
-struct measuring {
-	const struct store *s;
-	struct strv paths;
-	uint64_t *bytes; /* of each; shared with the child */
-};
-
 struct du {
 	struct arena *a;
 	struct roots roots;
 	char **layers;
 	size_t n_layers;
-	struct measuring
+	struct care_measure
 		m; /* layers; then the whole folder, upper and home of each environment; then the rest */
 };
 
 #define OF_ENV 3 /* paths of an environment */
-
-static int measure_inside(void *arg, struct err *err)
-{
-	const struct measuring *m = arg;
-
-	for (size_t i = 0; i < m->paths.n; i++) {
-		if (tree_usage(m->s->fd, m->paths.v[i], &m->bytes[i], err) < 0)
-			return -1;
-	}
-	return 0;
-}
 
 static const uint64_t *of_env(const struct du *d, size_t i)
 {
@@ -72,9 +54,7 @@ static uint64_t of_rest(const struct du *d, size_t i)
 
 static int measure(struct du *d, const struct store *s, struct err *err)
 {
-	const struct plan *plan;
-
-	d->m.s = s;
+	d->m.store = s;
 	if (roots_read(d->a, s, &d->roots, err) < 0 ||
 	    layer_list(d->a, s, &d->layers, &d->n_layers, err) < 0)
 		return -1;
@@ -89,10 +69,7 @@ static int measure(struct du *d, const struct store *s, struct err *err)
 	}
 	strv_push(d->a, &d->m.paths, "tmp");
 	strv_push(d->a, &d->m.paths, FSCK_QUARANTINE);
-	d->m.bytes = care_shared(d->m.paths.n * sizeof(*d->m.bytes));
-	if (care_plan(d->a, s, NULL, &plan, err) < 0)
-		return -1;
-	return userns_call(plan, measure_inside, &d->m, err);
+	return care_measure(d->a, &d->m, err);
 }
 
 static bool has(const struct chain *c, const char *digest)

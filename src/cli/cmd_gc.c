@@ -27,31 +27,12 @@ static const struct opt opts[] = {
 	{0},
 };
 
-/* What is to be measured in the namespace: paths in the store. */
-struct measuring {
-	const struct store *s;
-	struct strv paths;
-	uint64_t *bytes; /* of each; shared with the child */
-};
-
-static int measure_inside(void *arg, struct err *err)
-{
-	const struct measuring *m = arg;
-
-	for (size_t i = 0; i < m->paths.n; i++) {
-		if (tree_usage(m->s->fd, m->paths.v[i], &m->bytes[i], err) < 0)
-			return -1;
-	}
-	return 0;
-}
-
 static int dry_run(struct arena *a, const struct store *s, const struct gc_result *gone,
 		   struct err *err)
 {
 	_cleanup_buf_ struct buf b = {0};
-	struct measuring m = {.s = s};
+	struct care_measure m = {.store = s};
 	struct litter litter = {0};
-	const struct plan *plan;
 
 	for (size_t i = 0; i < gone->n; i++)
 		strv_pushf(a, &m.paths, "layers/%s", gone->layers[i]);
@@ -64,8 +45,7 @@ static int dry_run(struct arena *a, const struct store *s, const struct gc_resul
 		log_info("nothing to remove");
 		return 0;
 	}
-	m.bytes = care_shared(m.paths.n * sizeof(*m.bytes));
-	if (care_plan(a, s, NULL, &plan, err) < 0 || userns_call(plan, measure_inside, &m, err) < 0)
+	if (care_measure(a, &m, err) < 0)
 		return -1;
 	for (size_t i = 0; i < m.paths.n; i++) {
 		buf_adds(&b, m.paths.v[i]);

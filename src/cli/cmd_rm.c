@@ -9,6 +9,7 @@
 #include "base/path.h"
 #include "cli/care.h"
 #include "cli/command.h"
+#include "cli/history.h"
 #include "cli/open.h"
 #include "cli/out.h"
 #include "plan/plan.h"
@@ -55,32 +56,14 @@ static int confirm(struct arena *a, const struct workplace *w, struct err *err)
 	return err_set(err, "the environment '%s' was not removed", w->env.id);
 }
 
-/* What it says may have changed until it was held: a first start records its id map. */
-static int look_again(struct arena *a, struct workplace *w, struct err *err)
-{
-	struct env now = {.fd = -1};
-
-	if (env_open_id(a, &w->store, w->env.id, &now, err) < 0)
-		return -1;
-	env_done(&w->env);
-	w->env = now;
-	return 0;
-}
-
 /* Files of subordinate ids can be removed only in a user namespace that maps them. */
 static int remove_tree(struct arena *a, struct workplace *w, const char *tmp, struct err *err)
 {
-	struct profile *any = ARENA_NEW(a, struct profile);
 	const struct plan *plan;
 
 	if (w->env.rung != RUNG_SUBIDS)
 		return fs_remove_tree_at(w->store.fd, tmp + strlen(w->store.dir) + 1, err);
-	/* The map is all that counts: of the profile nothing may be in the way. */
-	profile_defaults(a, any);
-	any->net.mode = NET_NONE;
-	any->user.as = w->env.as == 1 + AS_ROOT ? AS_ROOT : AS_SELF;
-	w->profile = any;
-	if (open_plan(a, w, &plan, err) < 0)
+	if (history_plan(a, w, &plan, err) < 0)
 		return -1;
 	return launch_remove_tree(plan, tmp, err);
 }
@@ -110,7 +93,7 @@ static int rm(const struct cli *cli, const void *values, struct err *err)
 		return -1;
 	if (!v->force && confirm(cli->a, &w, err) < 0)
 		return -1;
-	if (hold(&w, &held, err) < 0 || look_again(cli->a, &w, err) < 0)
+	if (hold(&w, &held, err) < 0 || history_read_anew(cli->a, &w, err) < 0)
 		return -1;
 	care_tidy(cli->a, &w.store);
 	if (env_retire(cli->a, &w.store, &w.env, &tmp, err) < 0)

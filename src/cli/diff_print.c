@@ -7,22 +7,6 @@
 #include "cli/out.h"
 #include "store/record.h"
 
-bool diff_is_change(const struct entry *e)
-{
-	switch (e->verdict) {
-	case ENTRY_ADDED:
-	case ENTRY_MODIFIED:
-	case ENTRY_DELETED:
-	case ENTRY_HIDDEN:
-		return true;
-	case ENTRY_SAME:
-	case ENTRY_TIME:
-	case ENTRY_PARENT:
-		break;
-	}
-	return false;
-}
-
 static bool is_deleted(const struct entry *e)
 {
 	return e->verdict == ENTRY_DELETED || e->verdict == ENTRY_HIDDEN;

@@ -16,9 +16,6 @@
 
 struct buf;
 
-/* Is it a change that a person wants to see? */
-bool diff_is_change(const struct entry *e);
-
 /* The path as above, with `prefix` before it ("", or the "a" and "b" of a patch). */
 void diff_path(const char *prefix, const struct entry *e, struct buf *ret);
 

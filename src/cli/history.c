@@ -30,6 +30,16 @@ int history_open(struct arena *a, const struct where *where, struct workplace *w
 	return open_env(a, false, w, err);
 }
 
+const char *const *history_excluded(struct arena *a, const struct workplace *w)
+{
+	const struct profile *p = w->profile;
+	struct strv list = {0};
+
+	for (size_t i = 0; i < p->commit_exclude.n; i++)
+		strv_push(a, &list, p->commit_exclude.v[i].s);
+	return (const char *const *)list.v;
+}
+
 const char *const *history_trees(struct arena *a, const struct store *s, const struct env *e)
 {
 	const char **v = arena_alloc(a, (e->chain.n + 1) * sizeof(*v));
@@ -70,16 +80,8 @@ int history_read_anew(struct arena *a, struct workplace *w, struct err *err)
 
 void history_add_pending(struct arena *a, struct env *e)
 {
-	struct commit *v;
-
-	if (!e->stage)
-		return;
-	v = arena_alloc(a, (e->chain.n + 1) * sizeof(*v));
-	if (e->chain.n > 0)
-		memcpy(v, e->chain.v, e->chain.n * sizeof(*v));
-	v[e->chain.n] = e->pending;
-	e->chain.v = v;
-	e->chain.n++;
+	if (e->stage)
+		chain_add(a, &e->chain, &e->pending);
 }
 
 const char *history_base(struct arena *a, const struct workplace *w)
@@ -171,8 +173,8 @@ int history_settle(struct arena *a, struct workplace *w, struct err *err)
 }
 
 /*
- * How many commands run in it, or else processes that commands have left.  One whose exit status its caller has just been given still counts for a
- * moment: it is given that moment.
+ * How many commands run in it, and how many processes.  A command whose exit status its caller has just
+ * been given still counts for a moment: it is given that moment.
  */
 static int count_running(const struct env *env, uint32_t *ret_commands, uint32_t *ret_processes,
 			 struct err *err)

@@ -55,6 +55,9 @@ int history_check_tag(struct arena *a, const struct workplace *w, const char *na
 int history_put_tag(struct arena *a, const struct workplace *w, const char *name,
 		    const struct chain *chain, struct err *err);
 
+/* The patterns of `[commit] exclude`, ended by NULL; NULL where there are none. */
+const char *const *history_excluded(struct arena *a, const struct workplace *w);
+
 /* The paths of the layers' trees, topmost first, ended by NULL. */
 const char *const *history_trees(struct arena *a, const struct store *s, const struct env *e);
 

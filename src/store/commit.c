@@ -35,23 +35,6 @@ static int find_changes(struct arena *a, const struct commit_input *in, struct e
 	return floating_diff(a, in->store, in->env, &diff, ret, err);
 }
 
-/* The tree of a layer that is not the upper folder itself, with what is in `list`. */
-static int copy_tree(const struct commit_input *in, const struct layer_stage *st,
-		     const struct entries *list, int *ret_fd, struct err *err)
-{
-	_cleanup_fd_ int fd = -1;
-
-	if (mkdirat(st->fd, LAYER_TREE, 0755) < 0)
-		return err_errno(err, errno, "cannot make the layer's tree");
-	fd = openat(st->fd, LAYER_TREE, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (fd < 0 || fchmod(fd, 0755) < 0)
-		return err_errno(err, errno, "cannot open the layer's tree");
-	if (copy_entries(in->upper, fd, list, err) < 0)
-		return -1;
-	*ret_fd = TAKE_FD(fd);
-	return 0;
-}
-
 /* Leave out what vanished before it was copied; of the others, what the copy is. */
 static int look_again(int tree, struct entries *list, struct err *err)
 {
@@ -85,6 +68,8 @@ static int write_kept(int upper, const struct layer_stage *st, const struct buf 
 	_cleanup_descent_ struct descent d = DESCENT_EMPTY;
 	_cleanup_buf_ struct buf list = {0};
 
+	if (paths->len == 0)
+		return 0;
 	if (descent_begin(&d, upper, O_RDONLY) < 0)
 		return err_errno(err, errno, "cannot open the upper folder");
 	for (size_t at = 0; at < paths->len; at += strlen(paths->p + at) + 1) {
@@ -98,7 +83,7 @@ static int write_kept(int upper, const struct layer_stage *st, const struct buf 
 	return fs_write_atomic(st->fd, CHAIN_KEPT, list.p ? list.p : "", list.len, KEPT_MODE, err);
 }
 
-static int emit(const struct commit_input *in, const struct layer_stage *st, int tree,
+int commit_emit(const struct commit_input *in, const struct layer_stage *st, int tree,
 		const struct entries *list, struct layer_info *ret, struct err *err)
 {
 	const struct emit emit = {
@@ -122,8 +107,8 @@ static int emit(const struct commit_input *in, const struct layer_stage *st, int
 	return 0;
 }
 
-static struct commit commit_of(struct arena *a, const struct commit_input *in,
-			       const struct layer_info *info)
+struct commit commit_entry(struct arena *a, const struct commit_input *in,
+			   const struct layer_info *info)
 {
 	return (struct commit){
 		.digest = arena_strdup(a, info->digest),
@@ -147,9 +132,9 @@ static int commit_stopped(struct arena *a, const struct commit_input *in,
 		return err_errno(err, errno, "cannot open '%s'", in->env->upper);
 	if (commit_tidy(upper, s, in->newest, in->env->fd, err) < 0 ||
 	    write_kept(upper, st, &s->kept, err) < 0 ||
-	    emit(in, st, upper, &s->taken, ret, err) < 0)
+	    commit_emit(in, st, upper, &s->taken, ret, err) < 0)
 		return -1;
-	c = commit_of(a, in, ret);
+	c = commit_entry(a, in, ret);
 	return env_commit_upper(a, in->store, in->env, st, &c, err);
 }
 
@@ -161,12 +146,13 @@ static int commit_running(struct arena *a, const struct commit_input *in,
 	struct selection copied = {.taken = s->taken};
 	struct commit c;
 
-	if (copy_tree(in, st, &s->taken, &tree, err) < 0 ||
+	if (layer_stage_tree(st, &tree, err) < 0 ||
+	    copy_entries(in->upper, tree, &s->taken, err) < 0 ||
 	    look_again(tree, &copied.taken, err) < 0 ||
 	    commit_tidy(tree, &copied, in->newest, -1, err) < 0 ||
-	    emit(in, st, tree, &copied.taken, ret, err) < 0)
+	    commit_emit(in, st, tree, &copied.taken, ret, err) < 0)
 		return -1;
-	c = commit_of(a, in, ret);
+	c = commit_entry(a, in, ret);
 	return env_commit_layer(a, in->store, in->env, st, &c, err);
 }
 

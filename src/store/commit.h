@@ -15,12 +15,11 @@
 
 #include "base/digest.h"
 #include "store/emit.h"
+#include "store/env.h"
 
 struct arena;
 struct entries;
-struct env;
 struct err;
-struct store;
 
 /* A deeper chain cannot be mounted everywhere (the kernel's limit is 500), and is slow: squash it. */
 #define COMMIT_CHAIN_MAX 250
@@ -47,6 +46,15 @@ struct commit_result {
 	uint64_t kept; /* changes that were left uncommitted because of `exclude` */
 	uint64_t bytes;
 };
+
+/*
+ * The two steps that squash takes too: skeleton and layer.json of the tree and its entries into the
+ * staging folder, all of it on disk; and the chain's word for that layer.
+ */
+int commit_emit(const struct commit_input *in, const struct layer_stage *st, int tree,
+		const struct entries *list, struct layer_info *ret, struct err *err);
+struct commit commit_entry(struct arena *a, const struct commit_input *in,
+			   const struct layer_info *info);
 
 /* Once it returns 0, all is on disk. */
 int commit_make(struct arena *a, const struct commit_input *in, struct commit_result *ret,

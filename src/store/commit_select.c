@@ -39,12 +39,6 @@ static size_t end_of(const struct entries *all, size_t i)
 	return end;
 }
 
-static bool is_change(const struct entry *e)
-{
-	return e->verdict == ENTRY_ADDED || e->verdict == ENTRY_MODIFIED ||
-	       e->verdict == ENTRY_DELETED || e->verdict == ENTRY_HIDDEN;
-}
-
 /*
  * May v[i..end) stay in a new upper folder while the rest becomes a layer?  Not where a file of
  * it might have another name in the layer: what is written to never shares an inode with a layer.
@@ -77,7 +71,7 @@ static void keep(const struct entries *all, size_t i, size_t end, struct selecti
 {
 	buf_add(&ret->kept, all->v[i].path, strlen(all->v[i].path) + 1);
 	for (; i < end; i++)
-		counts->kept += is_change(&all->v[i]);
+		counts->kept += diff_is_change(&all->v[i]);
 }
 
 /* Is nothing in v[i..end) a change, of whatever kind? */

@@ -53,6 +53,22 @@ static void diff_done(struct diff *d)
 	descent_done(&d->w.lower);
 }
 
+bool diff_is_change(const struct entry *e)
+{
+	switch (e->verdict) {
+	case ENTRY_ADDED:
+	case ENTRY_MODIFIED:
+	case ENTRY_DELETED:
+	case ENTRY_HIDDEN:
+		return true;
+	case ENTRY_SAME:
+	case ENTRY_TIME:
+	case ENTRY_PARENT:
+		break;
+	}
+	return false;
+}
+
 bool diff_has_lower(const struct diff_walk *w)
 {
 	return w->lower.n == w->upper.n && w->lower.fd >= 0;

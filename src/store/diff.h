@@ -50,6 +50,9 @@ struct entry {
 	const struct stat *was; /* of what is modified: the lower's; else NULL */
 };
 
+/* Is it a change that a person wants to see? */
+bool diff_is_change(const struct entry *e);
+
 struct entries {
 	struct entry *v;
 	size_t n;

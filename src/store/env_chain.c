@@ -16,6 +16,7 @@
 #include "store/env_kept.h"
 #include "store/env_record.h"
 #include "store/floating.h"
+#include "store/layer_tree.h"
 
 /* For all that goes wrong here. */
 static int failed(const struct env *e, struct err *err)
@@ -114,7 +115,7 @@ static int remove_stray(const struct env *e, const char *name, struct err *err)
 	return fs_remove_tree_at(e->fd, name, err);
 }
 
-static void add_commit(struct arena *a, struct chain *chain, const struct commit *c)
+void chain_add(struct arena *a, struct chain *chain, const struct commit *c)
 {
 	struct commit *v = arena_alloc(a, (chain->n + 1) * sizeof(*v));
 
@@ -170,13 +171,10 @@ static int join_layer(struct arena *a, const struct store *s, const struct tree_
 	_cleanup_fd_ int fd = -1;
 	struct layer_info info;
 
-	c->tree = LAYER_TREE;
 	if (layer_open(a, s, c->digest, &fd, &info, err) < 0)
 		return -1;
-	if (str_eq(info.map, tree->map))
-		return 0;
-	c->tree = arena_printf(a, LAYER_TREE "-%s", tree->map);
-	if (faccessat(fd, c->tree, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+	c->tree = layer_tree_name(a, &info, tree->map);
+	if (str_eq(info.map, tree->map) || faccessat(fd, c->tree, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
 		return 0;
 	return move_tree(tree->fd, tree->name, fd, c->tree, err);
 }
@@ -239,7 +237,7 @@ static int finish_pending(struct arena *a, const struct store *s, struct env *e,
 	if (layer_lock(s, false, &lock, err) < 0 || publish(a, s, e, err) < 0)
 		return -1;
 	next = *e;
-	add_commit(a, &next.chain, &e->pending);
+	chain_add(a, &next.chain, &e->pending);
 	next.upper_n++;
 	next.upper = env_upper_name(a, next.upper_n);
 	next.below = next.chain.n;
@@ -311,7 +309,7 @@ static int put_layer(struct arena *a, const struct layering *l, struct env *e,
 	if (!fresh && join_layer(a, l->s, &tree, &joined, err) < 0)
 		return failed(e, err);
 	next.chain = *on;
-	add_commit(a, &next.chain, &joined);
+	chain_add(a, &next.chain, &joined);
 	if (env_record_write(e->fd, &next, err) < 0)
 		return failed(e, err);
 	*e = next;

@@ -21,6 +21,9 @@
 /* In a staging folder: the list of what stays uncommitted (env_kept.h). */
 #define CHAIN_KEPT "kept"
 
+/* Put a commit on top: the chain gets memory of its own, in `a`. */
+void chain_add(struct arena *a, struct chain *chain, const struct commit *c);
+
 /* False where something is to be settled: a commit that a crash left pending, an upper folder too many
  * or too few, layers that were committed while the sandbox ran.  Cheap. */
 bool env_is_settled(const struct env *e);

@@ -128,7 +128,7 @@ static int visit(struct walk *w, const char *name)
 
 	if (fstatat(w->tree.fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return failed(w, name);
-	if (S_ISCHR(st.st_mode) && st.st_rdev == 0)
+	if (whiteout_is_device(&st))
 		return 0;
 	r = upper_has(w, name, &upper);
 	if (r < 0)
@@ -155,15 +155,7 @@ static int walk_folder(struct walk *w)
 
 static int open_layer(struct walk *w, const struct store *s, const struct commit *c, int *ret)
 {
-	_cleanup_fd_ int layer = -1;
-
-	if (layer_open(w->a, s, c->digest, &layer, NULL, w->err) < 0)
-		return -1;
-	*ret = openat(layer, c->tree, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (*ret < 0)
-		return err_errno(w->err, errno, "cannot open '%s' of the layer %s", c->tree,
-				 c->digest);
-	return 0;
+	return layer_open_tree(w->a, s, c->digest, c->tree, ret, w->err);
 }
 
 static int walk_layer(struct walk *w, const struct store *s, const struct commit *c, int upper_fd)
@@ -270,42 +262,25 @@ static bool is_below(const char *path, const char *folder)
 	return strncmp(path, folder, n) == 0 && path[n] == '/';
 }
 
-/* Only what the layers above it show still. */
-static bool is_shown(int lower, const char *path)
+/* The folders above a deletion are there because of it.  In order, each folder comes right before
+ * what is in it. */
+static void mark_above(struct arena *a, struct entries *all)
 {
-	_cleanup_descent_ struct descent d = DESCENT_EMPTY;
-	struct stat st;
+	struct entry **above = arena_alloc(a, (all->n + 1) * sizeof(struct entry *));
+	size_t n = 0;
 
-	return descent_begin(&d, lower, O_PATH) == 0 && descent_to_parent(&d, path) == 0 &&
-	       fstatat(d.fd, path_base(path), &st, AT_SYMLINK_NOFOLLOW) == 0;
-}
-
-static bool is_there(const struct entries *all, const struct entry *e)
-{
-	for (size_t i = all->n; i-- > 0;) {
-		if (strcmp(all->v[i].path, e->path) == 0)
-			return true;
-		if (is_below(e->path, all->v[i].path) && all->v[i].verdict == ENTRY_DELETED)
-			return true;
-	}
-	return false;
-}
-
-/* The folders above a deletion are there because of it. */
-static void mark_above(struct entries *all)
-{
 	for (size_t i = 0; i < all->n; i++) {
-		if (all->v[i].verdict != ENTRY_DELETED)
-			continue;
-		for (size_t k = i; k-- > 0;) {
-			struct entry *e = &all->v[k];
+		struct entry *e = &all->v[i];
 
-			if (!is_folder(e) || !is_below(all->v[i].path, e->path))
-				continue;
-			if (e->verdict == ENTRY_SAME || e->verdict == ENTRY_TIME)
-				e->verdict = ENTRY_PARENT;
-			all->v[i].excluded = all->v[i].excluded || e->excluded;
+		while (n > 0 && !is_below(e->path, above[n - 1]->path))
+			n--;
+		for (size_t k = 0; k < n && e->verdict == ENTRY_DELETED; k++) {
+			if (above[k]->verdict == ENTRY_SAME || above[k]->verdict == ENTRY_TIME)
+				above[k]->verdict = ENTRY_PARENT;
+			e->excluded = e->excluded || above[k]->excluded;
 		}
+		if (is_folder(e))
+			above[n++] = e;
 	}
 }
 
@@ -317,8 +292,6 @@ static void merge(struct walk *w, const struct diff_input *in, struct entries *r
 	for (size_t i = 0; i < w->n; i++) {
 		struct entry *e = &w->gone[i];
 
-		if (is_there(&all, e) || !is_shown(in->lower, e->path))
-			continue;
 		e->excluded = diff_excluded(in->exclude, e->path, S_ISDIR(e->st.st_mode));
 		all.v[all.n++] = *e;
 	}
@@ -328,7 +301,7 @@ static void merge(struct walk *w, const struct diff_input *in, struct entries *r
 		memcpy(&all.v[all.n], ret->v, ret->n * sizeof(*all.v));
 	all.n += ret->n;
 	qsort(all.v, all.n, sizeof(*all.v), compare_entries);
-	mark_above(&all);
+	mark_above(w->a, &all);
 	*ret = all;
 }
 

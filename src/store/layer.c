@@ -87,6 +87,21 @@ int layer_open(struct arena *a, const struct store *s, const char *digest, int *
 	return 0;
 }
 
+int layer_open_tree(struct arena *a, const struct store *s, const char *digest, const char *tree,
+		    int *ret_fd, struct err *err)
+{
+	_cleanup_fd_ int layer = -1;
+	_cleanup_fd_ int fd = -1;
+
+	if (layer_open(a, s, digest, &layer, NULL, err) < 0)
+		return -1;
+	fd = openat(layer, tree, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return err_errno(err, errno, "cannot open '%s' of the layer %s", tree, digest);
+	*ret_fd = TAKE_FD(fd);
+	return 0;
+}
+
 static int compare_names(const void *x, const void *y)
 {
 	const char *const *a = x;
@@ -175,6 +190,19 @@ void layer_stage_done(struct layer_stage *st)
 		return;
 	cleanup_fd(&st->fd);
 	st->name = NULL;
+}
+
+int layer_stage_tree(const struct layer_stage *st, int *ret_fd, struct err *err)
+{
+	_cleanup_fd_ int fd = -1;
+
+	if (mkdirat(st->fd, LAYER_TREE, 0755) < 0)
+		return err_errno(err, errno, "cannot make the layer's tree");
+	fd = openat(st->fd, LAYER_TREE, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0 || fchmod(fd, 0755) < 0)
+		return err_errno(err, errno, "cannot open the layer's tree");
+	*ret_fd = TAKE_FD(fd);
+	return 0;
 }
 
 void layer_stage_remove(const struct store *s, const struct layer_stage *st)

@@ -44,6 +44,10 @@ bool layer_is_digest(const char *s);
 int layer_open(struct arena *a, const struct store *s, const char *digest, int *ret_fd,
 	       struct layer_info *ret, struct err *err);
 
+/* The tree of that name in the layer's folder, to be listed. */
+int layer_open_tree(struct arena *a, const struct store *s, const char *digest, const char *tree,
+		    int *ret_fd, struct err *err);
+
 /* The digests of all, sorted. */
 int layer_list(struct arena *a, const struct store *s, char ***ret, size_t *ret_n, struct err *err);
 
@@ -57,6 +61,9 @@ int layer_stage_make(struct arena *a, const struct store *s, struct layer_stage 
 void layer_stage_done(struct layer_stage *st); /* closes; removes nothing */
 /* Remove the folder, where it was not published; what cannot be removed stays as litter. */
 void layer_stage_remove(const struct store *s, const struct layer_stage *st);
+
+/* Its tree, empty, where that is not the upper folder itself. */
+int layer_stage_tree(const struct layer_stage *st, int *ret_fd, struct err *err);
 
 /* Write layer.json into the staging folder, on disk. */
 int layer_stage_info(const struct layer_stage *st, const struct layer_info *info, struct err *err);

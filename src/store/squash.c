@@ -45,31 +45,11 @@ static int open_trees(struct arena *a, const struct commit_input *in, struct tre
 
 	ret->fds = arena_alloc(a, (chain->n + 1) * sizeof(*ret->fds));
 	for (size_t i = 0; i < chain->n; i++) {
-		_cleanup_fd_ int layer = -1;
-		_cleanup_fd_ int fd = -1;
-
-		if (layer_open(a, in->store, chain->v[i].digest, &layer, NULL, err) < 0)
+		if (layer_open_tree(a, in->store, chain->v[i].digest, chain->v[i].tree,
+				    &ret->fds[ret->n], err) < 0)
 			return -1;
-		fd = openat(layer, chain->v[i].tree,
-			    O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-		if (fd < 0)
-			return err_errno(err, errno, "cannot open '%s' of the layer %s",
-					 chain->v[i].tree, chain->v[i].digest);
-		ret->fds[ret->n++] = TAKE_FD(fd);
+		ret->n++;
 	}
-	return 0;
-}
-
-static int make_tree(const struct layer_stage *st, int *ret_fd, struct err *err)
-{
-	_cleanup_fd_ int fd = -1;
-
-	if (mkdirat(st->fd, LAYER_TREE, 0755) < 0)
-		return err_errno(err, errno, "cannot make the layer's tree");
-	fd = openat(st->fd, LAYER_TREE, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (fd < 0 || fchmod(fd, 0755) < 0)
-		return err_errno(err, errno, "cannot open the layer's tree");
-	*ret_fd = TAKE_FD(fd);
 	return 0;
 }
 
@@ -82,29 +62,6 @@ static struct entries list_of(struct arena *a, const struct merge *m)
 	return list;
 }
 
-static int emit(const struct commit_input *in, const struct layer_stage *st, int tree,
-		const struct entries *list, struct layer_info *ret, struct err *err)
-{
-	const struct emit emit = {
-		.tree = tree,
-		.list = list,
-		.owners = in->owners,
-		.newest = in->newest,
-		.skeleton_at = st->fd,
-		.progress = in->progress,
-		.progress_ctx = in->progress_ctx,
-	};
-
-	ret->map = env_map_name(in->env);
-	ret->host = in->host;
-	ret->created = in->now;
-	if (emit_layer(&emit, ret, err) < 0 || layer_stage_info(st, ret, err) < 0)
-		return -1;
-	if (syncfs(st->fd) < 0)
-		return err_errno(err, errno, "cannot write the layer to the disk");
-	return 0;
-}
-
 static int make_layer(struct arena *a, const struct commit_input *in, const struct layer_stage *st,
 		      struct layer_info *ret, struct err *err)
 {
@@ -113,12 +70,12 @@ static int make_layer(struct arena *a, const struct commit_input *in, const stru
 	struct merge m = {0};
 	struct entries list;
 
-	if (open_trees(a, in, &trees, err) < 0 || make_tree(st, &tree, err) < 0 ||
+	if (open_trees(a, in, &trees, err) < 0 || layer_stage_tree(st, &tree, err) < 0 ||
 	    merge_layers(a, trees.fds, trees.n, &m, err) < 0 ||
 	    merge_trim(&m, in->lower, err) < 0 || merge_copy(trees.fds, trees.n, &m, tree, err) < 0)
 		return -1;
 	list = list_of(a, &m);
-	return emit(in, st, tree, &list, ret, err);
+	return commit_emit(in, st, tree, &list, ret, err);
 }
 
 int squash(struct arena *a, const struct commit_input *in, struct commit_result *ret,
@@ -134,13 +91,7 @@ int squash(struct arena *a, const struct commit_input *in, struct commit_result 
 		return -1;
 	r = make_layer(a, in, &st, &info, err);
 	if (r == 0) {
-		const struct commit c = {
-			.digest = arena_strdup(a, info.digest),
-			.message = in->message,
-			.by = in->by,
-			.created = in->now,
-			.tree = LAYER_TREE,
-		};
+		const struct commit c = commit_entry(a, in, &info);
 
 		r = env_replace_layers(a, in->store, in->env, &st, &c, err);
 	}

@@ -65,7 +65,7 @@ static int visit(struct walk *w, int dir_fd, const char *folder, const char *nam
 	e.path = w->path.p;
 	if (fstatat(dir_fd, name, &e.st, AT_SYMLINK_NOFOLLOW) < 0)
 		return vanished(errno) ? 0 : failed(w, e.path);
-	if (S_ISCHR(e.st.st_mode) && e.st.st_rdev == 0)
+	if (whiteout_is_device(&e.st))
 		e.verdict = ENTRY_DELETED;
 	if (S_ISDIR(e.st.st_mode))
 		push(w, e.path);

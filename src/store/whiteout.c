@@ -30,7 +30,7 @@
 #define PREFIX ".wh."
 #define PREFIX_LEN (sizeof(PREFIX) - 1)
 
-static bool is_device(const struct stat *st)
+bool whiteout_is_device(const struct stat *st)
 {
 	return S_ISCHR(st->st_mode) && st->st_rdev == makedev(0, 0);
 }
@@ -40,12 +40,13 @@ enum whiteout whiteout_entry(enum whiteout_dialect dialect, const char *name, co
 {
 	if (dialect == WHITEOUT_FUSE && str_starts(name, PREFIX)) {
 		/* Of such a name, a device can only be the one told of above. */
-		if (strcmp(name, WHITEOUT_FUSE_MARK) == 0 || is_device(st) || !name[PREFIX_LEN])
+		if (strcmp(name, WHITEOUT_FUSE_MARK) == 0 || whiteout_is_device(st) ||
+		    !name[PREFIX_LEN])
 			return WHITEOUT_MARK;
 		*ret_name = name + PREFIX_LEN;
 		return WHITEOUT_DELETE;
 	}
-	if (!is_device(st))
+	if (!whiteout_is_device(st))
 		return WHITEOUT_NONE;
 	*ret_name = name;
 	return WHITEOUT_DELETE;

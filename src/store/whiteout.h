@@ -29,6 +29,9 @@ enum whiteout {
 enum whiteout whiteout_entry(enum whiteout_dialect dialect, const char *name, const struct stat *st,
 			     const char **ret_name);
 
+/* The kernel's whiteout, as it is: a 0:0 device. */
+bool whiteout_is_device(const struct stat *st);
+
 /* Whether the folder hides what lies below it. */
 int whiteout_opaque(enum whiteout_dialect dialect, int dir_fd, bool *ret, struct err *err);
 
