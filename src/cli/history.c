@@ -71,8 +71,14 @@ int history_read_anew(struct arena *a, struct workplace *w, struct err *err)
 {
 	struct env now = {.fd = -1};
 
-	if (env_open_id(a, &w->store, w->env.id, &now, err) < 0)
+	if (env_open_id(a, &w->store, w->env.id, &now, err) < 0) {
+		/* Its locks can be had in a folder that `sbx rm` has moved away. */
+		if (err->errnum == ENOENT) {
+			err_set(err, "the environment '%s' was removed just now", w->env.id);
+			err->errnum = ENOENT;
+		}
 		return -1;
+	}
 	env_done(&w->env);
 	w->env = now;
 	return 0;

@@ -38,7 +38,7 @@ int history_hold(struct arena *a, struct workplace *w, const char *why, struct c
 /* End what a crash left half-done, if nobody uses the environment; w->env is read anew. */
 int history_settle(struct arena *a, struct workplace *w, struct err *err);
 
-/* Read w->env again: it may have changed until it was held. */
+/* Read w->env again: it may have changed until it was held.  Removed meanwhile: errnum ENOENT. */
 int history_read_anew(struct arena *a, struct workplace *w, struct err *err);
 
 /* A commit that a crash left half-done counts: add it to the chain, as its end will. */

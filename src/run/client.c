@@ -83,6 +83,15 @@ int client_connect(const struct env *env, int *ret_sock, struct err *err)
 	return connect_to(env, ret_sock, &peer, err);
 }
 
+/* Its folder is gone: `sbx rm` was faster. */
+static int removed(const struct env *env, struct err *err)
+{
+	(void)err_set(err, "the environment '%s' was removed just now", env->id);
+	if (err)
+		err->errnum = ENOENT;
+	return -1;
+}
+
 /* Held while a sandbox is started or ended: one at a time. */
 static int take_start_lock(const struct env *env, int *ret_lock, struct err *err)
 {
@@ -90,13 +99,8 @@ static int take_start_lock(const struct env *env, int *ret_lock, struct err *err
 
 	if (fs_lock_at(env->fd, "start", true, START_LOCK_MS, ret_lock, &why) == 0)
 		return 0;
-	if (why.errnum == ENOENT) {
-		/* Its folder is gone: `sbx rm` was faster. */
-		(void)err_set(err, "the environment '%s' was removed just now", env->id);
-		if (err)
-			err->errnum = ENOENT;
-		return -1;
-	}
+	if (why.errnum == ENOENT)
+		return removed(env, err);
 	(void)err_prefix(&why, "cannot start or end the sandbox in '%s'", env->dir);
 	if (err)
 		*err = why;
@@ -196,6 +200,8 @@ int client_hold(const struct env *env, struct client_hold *ret, struct err *err)
 	if (take_start_lock(env, &start, err) < 0)
 		return -1;
 	if (fs_lock_at(env->fd, "lock", true, HOLD_MS, &lock, &why) < 0) {
+		if (why.errnum == ENOENT)
+			return removed(env, err);
 		if (why.errnum != EWOULDBLOCK) {
 			if (err)
 				*err = why;

@@ -167,6 +167,25 @@ static void a_tag_says_what_it_lies_on(void **state)
 	site_done(&p.t);
 }
 
+static void one_that_was_removed_meanwhile_says_so(void **state)
+{
+	struct client_hold held = CLIENT_HOLD_NONE;
+	const char *message;
+	struct err err = {0};
+	const char *tmp;
+	struct place p;
+
+	place_init(&p, state);
+	message = arena_printf(p.t.w->a, "the environment '%s' was removed just now", p.t.e.id);
+	assert_int_equal(env_retire(p.t.w->a, &p.t.s, &p.t.e, &tmp, &err), 0);
+	/* Its folder is there, elsewhere, and so are its locks. */
+	assert_int_equal(history_hold(p.t.w->a, &p.w, "commit", &held, &err), -1);
+	assert_string_equal(err.msg, message);
+	assert_int_equal(err.errnum, ENOENT);
+	client_hold_done(&held);
+	site_done(&p.t);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -177,6 +196,7 @@ int main(void)
 		TEST(trees_are_topmost_first),
 		TEST(what_is_pending_counts),
 		TEST(a_tag_says_what_it_lies_on),
+		TEST(one_that_was_removed_meanwhile_says_so),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
