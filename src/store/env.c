@@ -305,11 +305,25 @@ int env_open(struct arena *a, const struct store *s, const char *project, const 
 int env_open_or_make(struct arena *a, const struct store *s, const char *project, const char *name,
 		     struct env *ret, struct err *err)
 {
-	struct env want = {0};
+	return env_open_or_make_on(a, s, &(struct env_want){project, name, NULL}, ret, err);
+}
 
-	if (wanted(a, s, project, name, &want, err) < 0)
+int env_open_or_make_on(struct arena *a, const struct store *s, const struct env_want *want,
+			struct env *ret, struct err *err)
+{
+	const struct env_from *from = want->from;
+	struct env e = {0};
+
+	if (wanted(a, s, want->project, want->name, &e, err) < 0)
 		return -1;
-	return open_wanted(a, s, &want, true, ret, err);
+	if (from) {
+		e.image = from->image;
+		e.chain = from->chain;
+		e.below = from->chain.n;
+		e.rung = from->rung;
+		e.as = from->as;
+	}
+	return open_wanted(a, s, &e, true, ret, err);
 }
 
 int env_make_fork(struct arena *a, const struct store *s, const struct env *like, const char *name,
@@ -322,6 +336,7 @@ int env_make_fork(struct arena *a, const struct store *s, const struct env *like
 		return -1;
 	want.rung = like->rung;
 	want.as = like->as;
+	want.image = like->image;
 	want.chain = *chain;
 	want.below = chain->n;
 	if (make_env(a, s, &want, &made, err) < 0)

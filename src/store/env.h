@@ -22,6 +22,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/digest.h"
+
 struct arena;
 struct err;
 
@@ -53,6 +55,14 @@ struct chain {
 	size_t n;
 };
 
+/* The image that an environment stands on: its layers are the lowest of the chain. */
+struct env_image {
+	const char *ref;               /* as the profile said it; NULL: none */
+	char manifest[DIGEST_HEX + 1]; /* its digest */
+	size_t n;                      /* so many layers are the image's */
+	bool over_host;                /* which lie on the host's root */
+};
+
 struct env {
 	const char *id;
 	const char *dir;     /* absolute */
@@ -63,6 +73,7 @@ struct env {
 	int as;              /* 1 + enum user_as, which is a part of the map; 0: not known */
 	int64_t created;     /* seconds since the epoch */
 	struct chain chain;
+	struct env_image image;
 	/* The upper lies on so many layers of the chain.  Fewer than all: the others were committed
 	 * while it ran (floating.h), until that is settled (env_chain.h). */
 	size_t below;
@@ -80,11 +91,26 @@ struct env {
 int env_open(struct arena *a, const struct store *s, const char *project, const char *name,
 	     struct env *ret, struct err *err);
 
+/* What a new environment begins with, where it stands on an image: whose trees are for that map. */
+struct env_from {
+	struct env_image image;
+	struct chain chain; /* image.n layers */
+	int rung, as;       /* as in struct env */
+};
+
 /* The same, but make it where missing: whole or not at all, in tmp/ and renamed. */
 int env_open_or_make(struct arena *a, const struct store *s, const char *project, const char *name,
 		     struct env *ret, struct err *err);
 
-/* Make one that must not be there yet (errnum EEXIST), with that chain, and the map of `like`. */
+/* The same, on an image (`from` NULL: on none).  The caller keeps its layers from gc meanwhile. */
+struct env_want {
+	const char *project, *name;
+	const struct env_from *from;
+};
+int env_open_or_make_on(struct arena *a, const struct store *s, const struct env_want *want,
+			struct env *ret, struct err *err);
+
+/* Make one that must not be there yet (errnum EEXIST), with that chain, and the map and image of `like`. */
 int env_make_fork(struct arena *a, const struct store *s, const struct env *like, const char *name,
 		  const struct chain *chain, struct err *err);
 

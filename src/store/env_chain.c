@@ -325,8 +325,10 @@ int env_commit_layer(struct arena *a, const struct store *s, struct env *e,
 int env_replace_layers(struct arena *a, const struct store *s, struct env *e,
 		       const struct layer_stage *st, const struct commit *c, struct err *err)
 {
-	e->below = 1;
-	return put_layer(a, &(struct layering){s, st, c}, e, &(struct chain){0}, err);
+	const struct chain image = {e->chain.v, e->image.n};
+
+	e->below = image.n + 1;
+	return put_layer(a, &(struct layering){s, st, c}, e, &image, err);
 }
 
 /* Is all of x in y, from the lowest on? */
@@ -355,22 +357,41 @@ static int make_room(struct env *e, struct err *err)
 	return each_stray(e, remove_stray, err);
 }
 
+/* To an empty upper folder, on what `next` has by now. */
+static int start_over(struct arena *a, const struct store *s, struct env *e, struct env *next,
+		      struct err *err)
+{
+	int r;
+
+	next->below = next->chain.n;
+	next->upper_n++;
+	next->upper = env_upper_name(a, next->upper_n);
+	next->fuse = false;
+	r = switch_to(e, next, err);
+	if (r < 0 && (err->errnum == ENOSPC || err->errnum == EDQUOT) &&
+	    same_chain(&next->chain, &e->chain) && make_room(e, err) == 0)
+		r = switch_to(e, next, err);
+	return r < 0 ? failed(e, err) : env_settle(a, s, e, err);
+}
+
 int env_set_chain(struct arena *a, const struct store *s, struct env *e, const struct chain *chain,
 		  struct err *err)
 {
 	struct env next = *e;
-	int r;
 
 	next.chain = *chain;
-	next.below = chain->n;
 	if (!is_prefix(&e->chain, chain))
 		next.previous = e->chain;
-	next.upper_n++;
-	next.upper = env_upper_name(a, next.upper_n);
-	next.fuse = false;
-	r = switch_to(e, &next, err);
-	if (r < 0 && (err->errnum == ENOSPC || err->errnum == EDQUOT) &&
-	    same_chain(chain, &e->chain) && make_room(e, err) == 0)
-		r = switch_to(e, &next, err);
-	return r < 0 ? failed(e, err) : env_settle(a, s, e, err);
+	return start_over(a, s, e, &next, err);
+}
+
+int env_set_image(struct arena *a, const struct store *s, struct env *e,
+		  const struct env_from *from, struct err *err)
+{
+	struct env next = *e;
+
+	next.image = from ? from->image : (struct env_image){0};
+	next.chain = from ? from->chain : (struct chain){0};
+	next.previous = (struct chain){0};
+	return start_over(a, s, e, &next, err);
 }

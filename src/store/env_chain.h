@@ -43,13 +43,19 @@ int env_commit_upper(struct arena *a, const struct store *s, struct env *e,
 int env_commit_layer(struct arena *a, const struct store *s, struct env *e,
 		     const struct layer_stage *st, const struct commit *c, struct err *err);
 
-/* Likewise, but the layer takes the place of all that are in the chain: it shows the same as they. */
+/* Likewise, but the layer takes the place of all that lie over the environment's image: it shows the same as
+ * they. */
 int env_replace_layers(struct arena *a, const struct store *s, struct env *e,
 		       const struct layer_stage *st, const struct commit *c, struct err *err);
 
-/* Another chain, and an empty upper folder.  A chain that loses layers by it is kept as `previous`. */
+/* Another chain, of which the image's layers are the lowest, and an empty upper folder.  A chain that loses layers by it is kept as `previous`. */
 int env_set_chain(struct arena *a, const struct store *s, struct env *e, const struct chain *chain,
 		  struct err *err);
+
+/* Another image (NULL: none) with its layers alone, and an empty upper folder.  What was there before is not kept
+ * as `previous`: it lay on something else. */
+int env_set_image(struct arena *a, const struct store *s, struct env *e,
+		  const struct env_from *from, struct err *err);
 
 /* Settle it: end what a crash left half-done, and so on. */
 int env_settle(struct arena *a, const struct store *s, struct env *e, struct err *err);

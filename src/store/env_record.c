@@ -114,6 +114,35 @@ static int read_previous(struct arena *a, const json_t *previous, struct env *e)
 	return previous ? chain_from_json(a, previous, &e->previous) : 0;
 }
 
+/* After the chain, of which the image has the lowest part. */
+static int read_image(struct arena *a, const json_t *image, struct env *e)
+{
+	const char *manifest = json_string_value(json_object_get(image, "manifest"));
+	const json_t *n = json_object_get(image, "layers");
+
+	if (!image)
+		return 0;
+	e->image.ref = record_get_bytes(a, image, "ref");
+	if (!e->image.ref || !manifest || !layer_is_digest(manifest) || !json_is_integer(n) ||
+	    json_integer_value(n) < 0 || (size_t)json_integer_value(n) > e->chain.n)
+		return -1;
+	memcpy(e->image.manifest, manifest, sizeof(e->image.manifest));
+	e->image.n = (size_t)json_integer_value(n);
+	e->image.over_host = json_is_true(json_object_get(image, "over_host"));
+	return 0;
+}
+
+static json_t *image_to_json(const struct env_image *image)
+{
+	json_t *obj = json_object();
+
+	json_object_set_new(obj, "ref", record_bytes(image->ref));
+	json_object_set_new(obj, "manifest", json_string(image->manifest));
+	json_object_set_new(obj, "layers", json_integer((json_int_t)image->n));
+	json_object_set_new(obj, "over_host", json_boolean(image->over_host));
+	return obj;
+}
+
 static int read_values(struct arena *a, const json_t *obj, struct env *e)
 {
 	const json_t *rung = json_object_get(obj, "rung");
@@ -133,7 +162,8 @@ static int read_values(struct arena *a, const json_t *obj, struct env *e)
 	e->upper_n = (uint64_t)json_integer_value(upper);
 	e->upper = env_upper_name(a, e->upper_n);
 	if (chain_from_json(a, json_object_get(obj, "chain"), &e->chain) < 0 ||
-	    read_below(json_object_get(obj, "below"), e) < 0)
+	    read_below(json_object_get(obj, "below"), e) < 0 ||
+	    read_image(a, json_object_get(obj, "image"), e) < 0)
 		return -1;
 	if (read_previous(a, json_object_get(obj, "previous"), e) < 0)
 		return -1;
@@ -166,6 +196,8 @@ int env_record_write(int fd, const struct env *e, struct err *err)
 	json_object_set_new(obj, "created", json_integer(e->created));
 	json_object_set_new(obj, "upper", json_integer((json_int_t)e->upper_n));
 	json_object_set_new(obj, "chain", chain_to_json(&e->chain));
+	if (e->image.ref)
+		json_object_set_new(obj, "image", image_to_json(&e->image));
 	if (e->previous.n > 0)
 		json_object_set_new(obj, "previous", chain_to_json(&e->previous));
 	if (e->below < e->chain.n)

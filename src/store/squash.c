@@ -44,7 +44,7 @@ static int open_trees(struct arena *a, const struct commit_input *in, struct tre
 	const struct chain *chain = &in->env->chain;
 
 	ret->fds = arena_alloc(a, (chain->n + 1) * sizeof(*ret->fds));
-	for (size_t i = 0; i < chain->n; i++) {
+	for (size_t i = in->env->image.n; i < chain->n; i++) {
 		if (layer_open_tree(a, in->store, chain->v[i].digest, chain->v[i].tree,
 				    &ret->fds[ret->n], err) < 0)
 			return -1;
