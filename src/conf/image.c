@@ -4,7 +4,9 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "base/mem.h"
 #include "base/num.h"
+#include "base/str.h"
 
 #define MAX_REFERENCE 512
 
@@ -145,4 +147,53 @@ int image_check_reference(const char *s, struct err *err)
 		return err_set(err, "'%s' is not sha256: and 64 lower-case hexadecimal digits",
 			       digest + 1);
 	return 0;
+}
+
+int image_ref_parse(struct arena *a, const char *s, struct image_ref *ret, struct err *err)
+{
+	const char *slash = strchr(s, '/');
+	const char *at, *end, *colon;
+
+	if (image_check_reference(s, err) < 0)
+		return -1;
+	at = strchr(s, '@');
+	end = at ? at : s + strlen(s);
+	colon = memchr(slash, ':', (size_t)(end - slash));
+	*ret = (struct image_ref){
+		.registry = arena_strndup(a, s, (size_t)(slash - s)),
+		.repository =
+			arena_strndup(a, slash + 1, (size_t)((colon ? colon : end) - slash - 1)),
+		.tag = colon ? arena_strndup(a, colon + 1, (size_t)(end - colon - 1))
+		       : at  ? NULL
+			     : "latest",
+		.digest = at ? arena_strdup(a, at + strlen("@sha256:")) : NULL,
+		.full = colon || at ? arena_strdup(a, s) : arena_printf(a, "%s:latest", s),
+	};
+	return 0;
+}
+
+/* Four numbers, as inet_aton's many other forms are not. */
+static bool is_loopback_v4(const char *s)
+{
+	char part[4];
+	uint64_t n;
+
+	for (int i = 0; i < 4; i++) {
+		size_t len = strspn(s, "0123456789");
+
+		if (len == 0 || len >= sizeof(part) || s[len] != (i < 3 ? '.' : '\0'))
+			return false;
+		memcpy(part, s, len);
+		part[len] = '\0';
+		if (num_u64(part, i == 0 ? 127 : 0, i == 0 ? 127 : 255, &n, NULL) < 0)
+			return false;
+		s += len + 1;
+	}
+	return true;
+}
+
+bool image_is_loopback(const char *host)
+{
+	return str_eq(host, "localhost") || str_ends(host, ".localhost") || str_eq(host, "::1") ||
+	       str_eq(host, "[::1]") || is_loopback_v4(host);
 }

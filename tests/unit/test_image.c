@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "base/err.h"
+#include "base/mem.h"
 #include "base/str.h"
 #include "conf/image.h"
 
@@ -137,13 +138,61 @@ static void test_hex(void **state)
 	assert_false(image_is_hex(HEX63 "g"));
 }
 
+static void test_parts(void **state)
+{
+	static const struct {
+		const char *s;
+		struct image_ref want;
+	} cases[] = {
+		{"r.x/a", {"r.x", "a", "latest", NULL, "r.x/a:latest"}},
+		{"r.x:5000/a/b", {"r.x:5000", "a/b", "latest", NULL, "r.x:5000/a/b:latest"}},
+		{"localhost/a:1", {"localhost", "a", "1", NULL, "localhost/a:1"}},
+		{"r.x/a@sha256:" HEX64, {"r.x", "a", NULL, HEX64, "r.x/a@sha256:" HEX64}},
+		{"r.x:1/a:t@sha256:" HEX64, {"r.x:1", "a", "t", HEX64, "r.x:1/a:t@sha256:" HEX64}},
+	};
+	_cleanup_arena_ struct arena *a = arena_new();
+	struct image_ref untouched = {.tag = "x"};
+	struct err err = {0};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		const struct image_ref *want = &cases[i].want;
+		struct image_ref got;
+
+		assert_int_equal(image_ref_parse(a, cases[i].s, &got, &err), 0);
+		assert_string_equal(got.registry, want->registry);
+		assert_string_equal(got.repository, want->repository);
+		assert_true(str_eq(got.tag, want->tag));
+		assert_true(str_eq(got.digest, want->digest));
+		assert_string_equal(got.full, want->full);
+	}
+	assert_int_equal(image_ref_parse(a, "debian:12", &untouched, &err), -1);
+	assert_string_equal(err.msg, NO_REGISTRY);
+	assert_string_equal(untouched.tag, "x");
+}
+
+static void test_loopback(void **state)
+{
+	static const char *const yes[] = {"localhost",   "a.localhost", "127.0.0.1",
+					  "127.255.0.9", "::1",         "[::1]"};
+	static const char *const no[] = {"",           "localhost.example", "127.0.0.1.example",
+					 "127.1",      "128.0.0.1",         "127.0.0.256",
+					 "127.0.0.1 ", "127.0.0.1.1",       "127.0..1",
+					 "0.0.0.0",    "alocalhost",        "127.0000.0.1"};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(yes) / sizeof(yes[0]); i++)
+		assert_true(image_is_loopback(yes[i]));
+	for (size_t i = 0; i < sizeof(no) / sizeof(no[0]); i++)
+		assert_false(image_is_loopback(no[i]));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_good),
-		cmocka_unit_test(test_bad),
-		cmocka_unit_test(test_lengths),
-		cmocka_unit_test(test_hex),
+		cmocka_unit_test(test_good),    cmocka_unit_test(test_bad),
+		cmocka_unit_test(test_lengths), cmocka_unit_test(test_hex),
+		cmocka_unit_test(test_parts),   cmocka_unit_test(test_loopback),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
