@@ -6,8 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
-#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -18,10 +16,10 @@
 #include "base/str.h"
 #include "store/env.h"
 #include "store/record.h"
+#include "store/stage.h"
 
 #define INFO_VERSION 1
 #define INFO_FILE "layer.json"
-#define BOOT_DIGITS 8
 
 bool layer_is_digest(const char *s)
 {
@@ -133,55 +131,15 @@ int layer_list(struct arena *a, const struct store *s, char ***ret, size_t *ret_
 	return 0;
 }
 
-/* The first digits of the boot id: after a reboot a pid and a lock mean nothing any more. */
-static void boot_digits(char ret[BOOT_DIGITS + 1])
-{
-	_cleanup_fd_ int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
-
-	if (fd < 0 || read(fd, ret, BOOT_DIGITS) != BOOT_DIGITS)
-		memcpy(ret, "unknown-", BOOT_DIGITS);
-	ret[BOOT_DIGITS] = '\0';
-}
-
-static int make_stage(struct arena *a, int tmp_fd, const char *boot, struct layer_stage *ret,
-		      struct err *err)
-{
-	_cleanup_fd_ int fd = -1;
-	unsigned long long r = 0;
-	const char *name;
-
-	if (getrandom(&r, sizeof(r), 0) < 0)
-		return err_errno(err, errno, "cannot get random bytes");
-	name = arena_printf(a, "layer-%s-%ld-%016llx", boot, (long)getpid(), r);
-	if (mkdirat(tmp_fd, name, 0700) < 0)
-		return err_errno(err, errno, "cannot make the staging folder 'tmp/%s'", name);
-	fd = openat(tmp_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (fd < 0)
-		return err_errno(err, errno, "cannot open the staging folder 'tmp/%s'", name);
-	if (flock(fd, LOCK_EX | LOCK_NB) < 0)
-		return err_errno(err, errno, "cannot lock the staging folder 'tmp/%s'", name);
-	ret->name = name;
-	ret->fd = TAKE_FD(fd);
-	return 0;
-}
-
 int layer_stage_make(struct arena *a, const struct store *s, struct layer_stage *ret,
 		     struct err *err)
 {
-	_cleanup_fd_ int tmp_fd = openat(s->fd, "tmp", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	char boot[BOOT_DIGITS + 1];
+	char name[STAGE_NAME];
 
-	if (tmp_fd < 0)
-		return err_errno(err, errno, "cannot open '%s/tmp'", s->dir);
-	boot_digits(boot);
-	/* Between mkdir and flock somebody may have taken it for litter: it is new ground each time. */
-	for (int i = 0; i < 5; i++) {
-		if (make_stage(a, tmp_fd, boot, ret, err) == 0)
-			return 0;
-		if (!err || (err->errnum != ENOENT && err->errnum != EWOULDBLOCK))
-			break;
-	}
-	return store_hint(err);
+	if (stage_make(s, "layer", name, &ret->fd, err) < 0)
+		return -1;
+	ret->name = arena_strdup(a, name);
+	return 0;
 }
 
 void layer_stage_done(struct layer_stage *st)

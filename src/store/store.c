@@ -71,7 +71,8 @@ static int check_owner(int fd, const char *dir, struct err *err)
 
 static int make_folders(int fd, const char *dir, struct err *err)
 {
-	static const char *const names[] = {"envs", "tmp", "allow", "layers", "tags"};
+	static const char *const names[] = {"envs",  "tmp",           "allow",  "layers", "tags",
+					    "blobs", "blobs/partial", "images", "cache",  "forms"};
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 		if (mkdirat(fd, names[i], 0700) < 0 && errno != EEXIST) {
