@@ -142,6 +142,12 @@ int profile_parse(struct arena *a, const struct profile_source *top, profile_fin
 struct buf;
 void profile_print(const struct profile *p, struct buf *ret);
 
+/* What `[base] image =` says, as it is written there: "host", "oci:./dir:tag". */
+const char *profile_base(struct arena *a, const struct profile *p);
+
+/* Is it an image: neither the host's root nor a folder? */
+bool profile_is_image(const struct profile *p);
+
 /* The names of all enum values, for messages and completion. */
 const char *user_as_name(enum user_as v);
 const char *net_mode_name(enum net_mode v);

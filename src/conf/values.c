@@ -260,6 +260,19 @@ static void print_image(const struct key *key, const void *field, struct buf *re
 		buf_adds(ret, v->ref);
 }
 
+const char *profile_base(struct arena *a, const struct profile *p)
+{
+	_cleanup_buf_ struct buf b = {0};
+
+	print_image(NULL, &p->base, &b);
+	return arena_strndup(a, b.p, b.len);
+}
+
+bool profile_is_image(const struct profile *p)
+{
+	return p->base.kind != BASE_HOST && p->base.kind != BASE_DIR;
+}
+
 const struct value_type value_name = {parse_name, print_text};
 const struct value_type value_image = {parse_image, print_image};
 const struct value_type value_enum = {parse_enum, print_enum};

@@ -117,10 +117,13 @@ struct plan {
 	const char *newuidmap, *newgidmap; /* NULL on the single rung */
 
 	/* root */
-	enum base_kind base;
-	const char *base_dir; /* BASE_DIR: absolute; NULL for the host */
+	enum base_kind base;  /* what lies below all layers: BASE_HOST, BASE_DIR, else nothing */
+	const char *base_dir; /* BASE_DIR: absolute; else NULL */
+	const char *image;    /* as the profile names it; NULL: none */
+	const char *image_digest; /* its manifest's; NULL: not known yet */
 	const char *const
 		*layers;   /* trees over the base, topmost first; NULL-terminated, never NULL */
+	size_t n_image;    /* so many of the lowest lie below the stand-ins */
 	const char *upper; /* the name of the upper folder in the environment's */
 	enum root_driver driver;
 	const char *fuse_overlayfs;
@@ -149,6 +152,18 @@ struct plan {
 	uint64_t linger_ms;
 };
 
+/* What the plan needs to know of the image that an environment stands on. */
+struct plan_image {
+	const char *ref;
+	const char *digest;     /* of its manifest */
+	size_t layers;          /* how many of the environment's are its */
+	bool over_host;         /* they lie on the host's root */
+	const char *const *env; /* NAME=value, of its config; NULL: none */
+	/* Texts of its files, NULL where it has none that can be used. */
+	const char *passwd, *group;
+	const char *shell; /* one that it has; NULL: not known */
+};
+
 /* What the plan needs to know of the environment and the caller. */
 struct plan_env {
 	const char *env_id;
@@ -160,10 +175,11 @@ struct plan_env {
 	int kept_rung;
 	int kept_as;               /* 1 + enum user_as; 0: not known */
 	const char *const *layers; /* absolute paths of layers' trees, topmost first; NULL: none */
-	const char *upper;         /* the upper folder, a name in the environment's; NULL: not
+	const struct plan_image *image; /* that the environment stands on; NULL: on none yet */
+	const char *upper;              /* the upper folder, a name in the environment's; NULL: not
 				* made yet, "upper.1" */
-	bool sudo_helper;          /* the static helper is there to be bound */
-	const char *sudo_path;     /* its absolute path on the host */
+	bool sudo_helper;               /* the static helper is there to be bound */
+	const char *sudo_path;          /* its absolute path on the host */
 };
 
 int plan_make(struct arena *a, const struct profile *p, const struct host_facts *facts,

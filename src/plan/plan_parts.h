@@ -39,6 +39,10 @@ int plan_mounts(struct making *m, struct err *err);
 int plan_binds(struct making *m, struct err *err);
 struct mount_step *plan_step(struct making *m, enum mount_kind kind, const char *target);
 
+/* plan_accounts.c: /etc/passwd and /etc/group of the environment's image, with the user in them. */
+const char *plan_passwd(const struct making *m);
+const char *plan_group(const struct making *m);
+
 /* plan_standins.c: after the mounts, whose targets it provides. */
 void plan_standins(struct making *m);
 

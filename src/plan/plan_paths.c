@@ -122,6 +122,8 @@ static const char *choose_shell(const struct making *m)
 {
 	const char *shell = m->facts->shell;
 
+	if (m->env->image && m->env->image->shell)
+		return arena_strdup(m->a, m->env->image->shell);
 	if (!shell || shell[0] != '/' || path_is_under(shell, m->facts->home))
 		return "/bin/sh";
 	if (str_eq(path_base(shell), "nologin") || str_eq(path_base(shell), "false"))

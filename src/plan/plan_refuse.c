@@ -18,32 +18,6 @@ int plan_refuse_at(const struct origin *at, struct err *err, const char *fmt, ..
 	return -1;
 }
 
-static int refuse_base(const struct making *m, struct err *err)
-{
-	const char *prefix = "";
-
-	switch (m->p->base.kind) {
-	case BASE_HOST:
-	case BASE_DIR:
-		return 0;
-	case BASE_TAR:
-		prefix = "tar:";
-		break;
-	case BASE_OCI:
-		prefix = "oci:";
-		break;
-	case BASE_LAYER:
-		prefix = "layer:";
-		break;
-	case BASE_REGISTRY:
-		break;
-	}
-	(void)plan_refuse_at(&m->p->base.at, err,
-			     "cannot use the base image '%s%s': not yet supported", prefix,
-			     m->p->base.ref ? m->p->base.ref : "");
-	return err_hint(err, "use `image = host`, or `image = dir:PATH` for an unpacked root");
-}
-
 static int refuse_limits(const struct making *m, struct err *err)
 {
 	const struct {
@@ -89,8 +63,6 @@ static int refuse_net(const struct making *m, struct err *err)
 
 int plan_refuse(const struct making *m, struct err *err)
 {
-	if (refuse_base(m, err) < 0)
-		return -1;
 	if (m->p->security.seccomp == SECCOMP_STRICT) {
 		(void)plan_refuse_at(&m->p->security.seccomp_at, err,
 				     "cannot use the seccomp filter 'strict': not yet supported");

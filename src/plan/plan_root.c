@@ -92,16 +92,34 @@ static void add_layers(struct making *m)
 	m->plan->layers = to;
 }
 
+/* What the image is, as far as it is known: an environment that is not made yet stands on none. */
+static void image_root(struct making *m)
+{
+	const struct plan_image *image = m->env->image;
+	struct plan *plan = m->plan;
+
+	plan->base = m->p->base.kind;
+	if (!image && !profile_is_image(m->p))
+		return;
+	plan->image = image ? arena_strdup(m->a, image->ref) : profile_base(m->a, m->p);
+	if (!image)
+		return;
+	plan->image_digest = arena_strdup(m->a, image->digest);
+	plan->base = image->over_host ? BASE_HOST : BASE_REGISTRY;
+	/* Over a host, the stand-ins are for that host: as if its layers had been made here. */
+	plan->n_image = image->over_host ? 0 : image->layers;
+}
+
 int plan_root(struct making *m, struct err *err)
 {
 	m->plan->upper = m->env->upper ? arena_strdup(m->a, m->env->upper) : "upper.1";
 	add_layers(m);
-	m->plan->base = m->p->base.kind;
+	image_root(m);
 	if (choose_driver(m, err) < 0)
 		return -1;
-	if (m->p->base.kind == BASE_DIR)
+	if (m->plan->base == BASE_DIR)
 		return dir_root(m, err);
-	return host_root(m, err);
+	return m->plan->base == BASE_HOST ? host_root(m, err) : 0;
 }
 
 int plan_net(struct making *m, struct err *err)

@@ -158,6 +158,13 @@ static void add_host_base(struct candidates *list, const struct making *m)
 	add_own(list, STANDIN_DIR, "/home", 0755, NULL);
 }
 
+/* Images know nothing of the user; what was committed over a host has the host's accounts. */
+static void add_accounts(struct candidates *list, const struct making *m)
+{
+	add_own(list, STANDIN_FILE, "/etc/passwd", 0644, plan_passwd(m));
+	add_own(list, STANDIN_FILE, "/etc/group", 0644, plan_group(m));
+}
+
 static bool is_keyword(const char *line, const char *word)
 {
 	return str_starts(line, word) && strchr(" \t", line[strlen(word)]) &&
@@ -245,6 +252,8 @@ void plan_standins(struct making *m)
 		hide_all(m);
 		add_host_base(&list, m);
 	}
+	if (m->env->image && !m->env->image->over_host)
+		add_accounts(&list, m);
 	add_etc(&list, m);
 	for (size_t i = 0; i < plan->n_mounts; i++)
 		if (plan->mounts[i].kind == MOUNT_BIND)

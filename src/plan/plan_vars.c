@@ -17,6 +17,8 @@ static const char *const passed[] = {
 	"TERM",     "COLORTERM",         "NO_COLOR",       "TZ",
 };
 
+#define INSIDE_FIRST "/run/sbx/bin:%s/.local/bin:%s" /* before an image's own PATH */
+
 #define OWN_ROOM 16 /* put_own adds fewer */
 
 struct var {
@@ -41,11 +43,47 @@ static void put(struct vars *vars, const char *name, const char *value)
 		vars->n++;
 }
 
+/* A variable that is passed but not set outside keeps sbx's own value, so that `pass = PATH`
+ * can never leave a shell without one. */
+static const char *own_value(const struct vars *own, const char *name)
+{
+	for (size_t i = 0; i < own->n; i++)
+		if (str_eq(own->v[i].name, name))
+			return own->v[i].value;
+	return NULL;
+}
+
+/* The image's, of its config: whoever made it is not asked for more than names and values. */
+static void put_image(struct making *m, struct vars *vars)
+{
+	const char *const *v = m->env->image ? m->env->image->env : NULL;
+
+	for (; v && *v; v++) {
+		size_t n = strcspn(*v, "=");
+
+		if (n > 0 && (*v)[n] == '=')
+			put(vars, arena_strndup(m->a, *v, n), arena_strdup(m->a, *v + n + 1));
+	}
+}
+
+static size_t count_image(const struct making *m)
+{
+	const char *const *v = m->env->image ? m->env->image->env : NULL;
+	size_t n = 0;
+
+	while (v && v[n])
+		n++;
+	return n;
+}
+
 static void put_own(struct making *m, struct vars *vars)
 {
 	const struct plan *plan = m->plan;
+	const char *path = own_value(vars, "PATH");
 
-	put(vars, "PATH", arena_printf(m->a, INSIDE_PATH, plan->home));
+	put(vars, "PATH",
+	    path && path[0] == '/' ? arena_printf(m->a, INSIDE_FIRST, plan->home, path)
+				   : arena_printf(m->a, INSIDE_PATH, plan->home));
 	put(vars, "HOME", plan->home);
 	put(vars, "USER", plan->user);
 	put(vars, "LOGNAME", plan->user);
@@ -57,27 +95,19 @@ static void put_own(struct making *m, struct vars *vars)
 	put(vars, "SBX_PROJECT", plan->project);
 }
 
-/* A variable that is passed but not set outside keeps sbx's own value, so that `pass = PATH`
- * can never leave a shell without one. */
-static const char *own_value(const struct vars *own, const char *name)
-{
-	for (size_t i = 0; i < own->n; i++)
-		if (str_eq(own->v[i].name, name))
-			return own->v[i].value;
-	return NULL;
-}
-
 void plan_vars(struct making *m)
 {
 	const size_t n_pass = sizeof(passed) / sizeof(passed[0]);
-	const size_t room = OWN_ROOM + n_pass + m->p->env.n;
-	struct vars own = {arena_alloc(m->a, OWN_ROOM * sizeof(struct var)), 0};
+	const size_t own_room = OWN_ROOM + count_image(m);
+	const size_t room = own_room + n_pass + m->p->env.n;
+	struct vars own = {arena_alloc(m->a, own_room * sizeof(struct var)), 0};
 	struct vars all = {arena_alloc(m->a, room * sizeof(struct var)), 0};
 	const char **env = arena_alloc(m->a, (room + 1) * sizeof(*env));
 	const char **pass = arena_alloc(m->a, (room + 1) * sizeof(*pass));
 	size_t n_env = 0;
 	size_t n_passed = 0;
 
+	put_image(m, &own);
 	put_own(m, &own);
 	for (size_t i = 0; i < own.n; i++)
 		put(&all, own.v[i].name, own.v[i].value);

@@ -63,10 +63,21 @@ static void show_ids(const struct plan *plan, struct buf *b)
 		item(b, "newgidmap", plan->newgidmap);
 }
 
+static const char *base_name(const struct plan *plan)
+{
+	if (plan->base_dir)
+		return plan->base_dir;
+	return plan->base == BASE_HOST ? "host" : "empty";
+}
+
 static void show_root(const struct plan *plan, struct buf *b)
 {
 	buf_printf(b, "root: %s\n", root_driver_name(plan->driver));
-	item(b, "base", plan->base_dir ? plan->base_dir : "host");
+	if (plan->image) {
+		item(b, "image", plan->image);
+		item(b, "digest", plan->image_digest ? plan->image_digest : "not known yet");
+	}
+	item(b, "base", base_name(plan));
 	if (plan->driver == ROOT_FUSE) {
 		item(b, "program", plan->fuse_overlayfs);
 		item(b, "options", plan->fuse_options);

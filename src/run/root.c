@@ -117,6 +117,9 @@ static int show_base(const struct plan *plan, const struct root_parts *parts, st
 			return err_prefix(err, "cannot show the root folder '%s'", plan->base_dir);
 		return 0;
 	}
+	/* Below an image there is nothing: the folder is empty. */
+	if (plan->base != BASE_HOST)
+		return 0;
 	if (hostfs_mount(parts->hostfs, &host, err) < 0)
 		return -1;
 	return place(host, "base", err);
@@ -154,19 +157,22 @@ static int own_upper(const struct plan *plan, struct err *err)
 	return 0;
 }
 
-/* The folders below the upper one, the topmost first. */
+/* The folders below the upper one, the topmost first.  The stand-ins lie right over the base, or the image. */
 static const char *const *lower_of(struct arena *a, const struct plan *plan, bool standins)
 {
 	const char **lower;
+	size_t layers = 0;
 	size_t n = 0;
 
-	while (plan->layers[n])
-		n++;
-	lower = arena_alloc(a, (n + 3) * sizeof(*lower));
-	for (size_t i = 0; i < n; i++)
-		lower[i] = arena_printf(a, "%zu", i);
-	if (standins)
-		lower[n++] = ROOT_STANDIN;
+	while (plan->layers[layers])
+		layers++;
+	lower = arena_alloc(a, (layers + 3) * sizeof(*lower));
+	for (size_t i = 0; i <= layers; i++) {
+		if (standins && i == layers - plan->n_image)
+			lower[n++] = ROOT_STANDIN;
+		if (i < layers)
+			lower[n++] = arena_printf(a, "%zu", i);
+	}
 	lower[n++] = "base";
 	lower[n] = NULL;
 	return lower;
@@ -198,11 +204,10 @@ int root_build(const struct plan *plan, const struct root_parts *parts, struct s
 		.work = "env/work",
 		.more = plan->driver == ROOT_KERNEL ? KERNEL_OPTIONS : plan->fuse_options,
 	};
-	_cleanup_fd_ int base = -1;
 
 	if (make_ground(plan, err) < 0 || own_upper(plan, err) < 0 ||
 	    show_base(plan, parts, err) < 0 || show_layers(plan, parts, err) < 0 ||
-	    open_folder("base", &base, err) < 0 || root_standins(plan, base, err) < 0)
+	    root_standins(plan, err) < 0)
 		return -1;
 	return mount_overlay(plan, &o, parts->lock_fd, ret_fuse, err);
 }

@@ -45,7 +45,7 @@ int root_build_lower(const struct plan *plan, const struct root_parts *parts, in
 #define ROOT_STANDIN "standin"
 
 /* The parts, for root.c alone; each works in the building ground. */
-int root_standins(const struct plan *plan, int base, struct err *err);
+int root_standins(const struct plan *plan, struct err *err);
 /* `overlay`: its options, of names in the building ground. */
 int root_fuse(const struct plan *plan, const char *overlay, int lock_fd, struct service *ret_fuse,
 	      struct err *err); /* root/ */

@@ -11,10 +11,41 @@
 #include "base/cleanup.h"
 #include "base/err.h"
 #include "base/fs.h"
+#include "base/mem.h"
 #include "plan/host.h"
 #include "plan/plan.h"
 #include "run/root.h"
 #include "run/sandbox.h"
+
+/* The folders that lie right below the stand-ins: an image's layers, the topmost first, and the base. */
+struct below {
+	int *fd;
+	size_t n;
+};
+
+static void below_done(struct below *b)
+{
+	for (size_t i = 0; i < b->n; i++)
+		cleanup_fd(&b->fd[i]);
+}
+
+static int open_below(struct arena *a, const struct plan *plan, struct below *ret, struct err *err)
+{
+	size_t layers = 0;
+
+	while (plan->layers[layers])
+		layers++;
+	ret->fd = arena_alloc(a, (plan->n_image + 1) * sizeof(*ret->fd));
+	for (size_t i = layers - plan->n_image; i <= layers; i++) {
+		const char *name = i < layers ? arena_printf(a, "%zu", i) : "base";
+		int fd = open(name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+		if (fd < 0)
+			return err_errno(err, errno, "cannot open the folder '%s'", name);
+		ret->fd[ret->n++] = fd;
+	}
+	return 0;
+}
 
 /* May the base have it?  What the host's root shows at its top is known without a question to its server. */
 static bool may_be_there(const struct plan *plan, const char *path)
@@ -25,19 +56,29 @@ static bool may_be_there(const struct plan *plan, const char *path)
 		if (strlen(plan->entries[i].name) == n &&
 		    strncmp(plan->entries[i].name, path, n) == 0)
 			return true;
-	return plan->base_dir != NULL;
+	return plan->base_dir != NULL || plan->n_image > 0;
+}
+
+/* Of what lies right below the stand-ins, the topmost that has it; links on the way stay in there. */
+static bool look_below(const struct below *below, const char *path, struct stat *ret)
+{
+	for (size_t i = 0; i < below->n; i++) {
+		_cleanup_fd_ int fd = -1;
+
+		if (fs_open_beneath(below->fd[i], path, O_PATH | O_NOFOLLOW, 0, &fd, NULL) == 0)
+			return fstat(fd, ret) == 0 && S_ISDIR(ret->st_mode);
+	}
+	return false;
 }
 
 /* The owner and mode that a stand-in folder gives to what it is merged with: those of the base. */
-static void take_after(const struct plan *plan, int base_fd, const struct standin *s,
+static void take_after(const struct plan *plan, const struct below *below, const struct standin *s,
 		       struct stat *st)
 {
 	struct stat base;
 
 	if (s->kind != STANDIN_DIR || !may_be_there(plan, s->path + 1) ||
-	    fstatat(base_fd, s->path + 1, &base, AT_SYMLINK_NOFOLLOW) < 0)
-		return;
-	if (!S_ISDIR(base.st_mode))
+	    !look_below(below, s->path + 1, &base))
 		return;
 	st->st_mode = base.st_mode & 07777;
 	st->st_atim = base.st_atim;
@@ -90,12 +131,16 @@ static int set_look(int dir, const struct standin *s, const struct stat *st)
 	return st->st_mtim.tv_sec ? utimensat(dir, path, times, AT_SYMLINK_NOFOLLOW) : 0;
 }
 
-int root_standins(const struct plan *plan, int base, struct err *err)
+int root_standins(const struct plan *plan, struct err *err)
 {
+	_cleanup_arena_ struct arena *a = arena_new();
+	__attribute__((cleanup(below_done))) struct below below = {0};
 	_cleanup_fd_ int dir = open(ROOT_STANDIN, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
 	if (dir < 0)
 		return err_errno(err, errno, "cannot open the folder of the stand-ins");
+	if (open_below(a, plan, &below, err) < 0)
+		return -1;
 	for (size_t i = 0; i < plan->n_standins; i++) {
 		const struct standin *s = &plan->standins[i];
 
@@ -111,7 +156,7 @@ int root_standins(const struct plan *plan, int base, struct err *err)
 			.st_gid = s->self ? sandbox_self_gid(plan) : s->gid,
 		};
 
-		take_after(plan, base, s, &st);
+		take_after(plan, &below, s, &st);
 		if (set_look(dir, s, &st) < 0)
 			return err_errno(err, errno, "cannot own the stand-in '%s'", s->path);
 	}

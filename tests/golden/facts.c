@@ -52,6 +52,7 @@ static int set_flag(struct reading *r, const char *key, const char *value)
 		{"userns", &f->userns},
 		{"overlay_userxattr", &f->overlay_userxattr},
 		{"sudo_helper", &r->to->env.sudo_helper},
+		{"image_over_host", &r->to->image.over_host},
 	};
 
 	for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++) {
@@ -88,6 +89,11 @@ static int set_text(struct reading *r, const char *key, const char *value)
 		{"name", &e->name},
 		{"sudo_path", &e->sudo_path},
 		{"upper", &e->upper},
+		{"image_ref", &r->to->image.ref},
+		{"image_digest", &r->to->image.digest},
+		{"image_passwd", &r->to->image.passwd},
+		{"image_group", &r->to->image.group},
+		{"image_shell", &r->to->image.shell},
 	};
 
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
@@ -110,11 +116,14 @@ static int set_number(struct reading *r, const char *key, const char *value, str
 								 : -1;
 		return 1;
 	}
-	if (!str_eq(key, "uid") && !str_eq(key, "gid"))
+	if (!str_eq(key, "uid") && !str_eq(key, "gid") && !str_eq(key, "image_layers"))
 		return 0;
 	if (num_u64(value, 0, UINT32_MAX, &n, err) < 0)
 		return -1;
-	*(str_eq(key, "uid") ? &f->uid : &f->gid) = (uint32_t)n;
+	if (str_eq(key, "image_layers"))
+		r->to->image.layers = n;
+	else
+		*(str_eq(key, "uid") ? &f->uid : &f->gid) = (uint32_t)n;
 	return 1;
 }
 
@@ -157,25 +166,26 @@ static int add_entry(struct reading *r, const char *key, char *value, struct err
 	return 1;
 }
 
-/* "layer PATH", topmost first. */
-static int add_layer(struct reading *r, const char *key, char *value, struct err *err)
+/* "layer PATH", topmost first, and "image_env NAME=VALUE". */
+static int add_to_list(struct reading *r, const char *key, char *value, struct err *err)
 {
 	struct case_facts *to = r->to;
-	const char **layers;
+	const char *const **list = str_eq(key, "layer") ? &to->env.layers : &to->image.env;
+	const char **grown;
 	size_t n = 0;
 
-	if (!str_eq(key, "layer"))
+	if (!str_eq(key, "layer") && !str_eq(key, "image_env"))
 		return 0;
-	while (to->env.layers && to->env.layers[n])
+	while (*list && (*list)[n])
 		n++;
 	if (n == ENTRIES_MAX)
-		return err_set(err, "too many layers");
-	layers = arena_alloc(r->a, (n + 2) * sizeof(*layers));
+		return err_set(err, "too many of '%s'", key);
+	grown = arena_alloc(r->a, (n + 2) * sizeof(*grown));
 	for (size_t i = 0; i < n; i++)
-		layers[i] = to->env.layers[i];
-	layers[n] = decode(r->a, value);
-	layers[n + 1] = NULL;
-	to->env.layers = layers;
+		grown[i] = (*list)[i];
+	grown[n] = decode(r->a, value);
+	grown[n + 1] = NULL;
+	*list = grown;
 	return 1;
 }
 
@@ -202,6 +212,8 @@ static int read_line(struct reading *r, char *line, struct err *err)
 	if (!value)
 		return err_set(err, "'%s' has no value", line);
 	*value++ = '\0';
+	if (str_starts(line, "image_"))
+		r->to->env.image = &r->to->image;
 	if (done == 0)
 		done = set_flag(r, line, value);
 	if (done == 0)
@@ -213,7 +225,7 @@ static int read_line(struct reading *r, char *line, struct err *err)
 	if (done == 0)
 		done = add_entry(r, line, value, err);
 	if (done == 0)
-		done = add_layer(r, line, value, err);
+		done = add_to_list(r, line, value, err);
 	if (done == 0)
 		done = set_shadow(r, line, value, err);
 	if (done == 0)

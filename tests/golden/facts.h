@@ -4,7 +4,7 @@
  * A line is `key value`; `#` begins a comment line.  In values \n, \\ and \xNN stand for the byte.
  * A key set again takes the place of the earlier value; `entry` and `unreadable` add
  * (`entry NAME [TARGET]`, `layer PATH`,
- * `shadow MODE GID TEXT`).  The value `none` of a
+ * `shadow MODE GID TEXT`, `image_env NAME=VALUE`).  The value `none` of a
  * path is NULL, `no` and `yes` are flags.
  */
 #ifndef SBX_TESTS_GOLDEN_FACTS_H
@@ -16,6 +16,7 @@
 struct case_facts {
 	struct host_facts facts;
 	struct plan_env env;
+	struct plan_image image; /* env.image, once one of its keys is set */
 };
 
 /* Add what `text` (of the file `name`) says; 0 or -1. */

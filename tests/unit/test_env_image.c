@@ -171,12 +171,9 @@ static void refuses_a_damaged_one(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(begins_with_the_image),
-		TEST(one_that_is_there_keeps_its_own),
-		TEST(a_fork_stands_on_it_too),
-		TEST(one_layer_takes_the_place_of_those_above),
-		TEST(another_image_takes_its_place),
-		TEST(refuses_a_damaged_one),
+		TEST(begins_with_the_image),         TEST(one_that_is_there_keeps_its_own),
+		TEST(a_fork_stands_on_it_too),       TEST(one_layer_takes_the_place_of_those_above),
+		TEST(another_image_takes_its_place), TEST(refuses_a_damaged_one),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -13,30 +13,6 @@ static void limits_need_best_effort(void **state)
 	(void)made(w);
 }
 
-static void bases_of_later(void **state)
-{
-	static const struct {
-		enum base_kind kind;
-		const char *prefix;
-	} kinds[] = {{BASE_TAR, "tar:"},
-		     {BASE_OCI, "oci:"},
-		     {BASE_LAYER, "layer:"},
-		     {BASE_REGISTRY, ""}};
-	struct world *w = *state;
-
-	w->profile.base.ref = "x";
-	w->profile.base.at = (struct origin){"sbx.ini", 2, false};
-	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
-		w->profile.base.kind = kinds[i].kind;
-		refused(w,
-			arena_printf(
-				w->a,
-				"sbx.ini:2: cannot use the base image '%sx': not yet supported",
-				kinds[i].prefix),
-			"use `image = host`, or `image = dir:PATH` for an unpacked root");
-	}
-}
-
 /* A root that holds them would show the home, the store and the project. */
 static void base_shows_nothing_private(void **state)
 {
@@ -125,9 +101,9 @@ static void names_are_data(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		WORLD_TEST(limits_need_best_effort),    WORLD_TEST(bases_of_later),
-		WORLD_TEST(base_shows_nothing_private), WORLD_TEST(needs_of_the_root),
-		WORLD_TEST(needs_of_the_network),       WORLD_TEST(names_are_data),
+		WORLD_TEST(limits_need_best_effort), WORLD_TEST(base_shows_nothing_private),
+		WORLD_TEST(needs_of_the_root),       WORLD_TEST(needs_of_the_network),
+		WORLD_TEST(names_are_data),
 	};
 
 	return cmocka_run_group_tests_name("plan_refuse", tests, NULL, NULL);

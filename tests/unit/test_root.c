@@ -61,24 +61,22 @@ static int make_standins(const struct world *w)
 	struct standin twice[] = {{.kind = STANDIN_DIR, .path = "/again"},
 				  {.kind = STANDIN_DIR, .path = "/again"}};
 	static const struct host_entry entries[] = {{"etc", NULL}};
-	_cleanup_fd_ int base = -1;
 	struct err err = {0};
 
 	REQUIRE(make_parts(w) == 0 && mkdir("standin", 0755) == 0);
 	REQUIRE(utimensat(AT_FDCWD, "base/odd", times, 0) == 0 && chmod("base/etc", 0711) == 0);
-	base = open("base", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	REQUIRE_DONE(root_standins(&plan, base, &err));
+	REQUIRE_DONE(root_standins(&plan, &err));
 	REQUIRE(look_at_standins("standin") == 0);
 	/* Of the host's root it is not asked what is known not to show there. */
 	REQUIRE(rename("standin", "of-dir") == 0 && mkdir("standin", 0755) == 0);
 	plan.base_dir = NULL;
 	plan.entries = entries;
 	plan.n_entries = 1;
-	REQUIRE_DONE(root_standins(&plan, base, &err));
+	REQUIRE_DONE(root_standins(&plan, &err));
 	REQUIRE(mode_of("standin/odd") == 0755 && mode_of("standin/etc") == 0711);
 	plan.standins = twice;
 	plan.n_standins = 2;
-	REQUIRE_MESSAGE(root_standins(&plan, base, &err),
+	REQUIRE_MESSAGE(root_standins(&plan, &err),
 			"cannot make the stand-in '/again': File exists");
 	return 0;
 }
@@ -321,6 +319,55 @@ static void fuse_overlayfs_has_layers_too(void **state)
 	in_namespace(*state, layers_by_fuse);
 }
 
+/* Of an image's two layers the upper one has a link out, and the lower the folder. */
+static int make_image(const struct world *w, struct plan *plan)
+{
+	const char **layers = arena_alloc(w->a, 4 * sizeof(*layers));
+
+	for (int i = 0; i < 3; i++) {
+		layers[i] = world_path(w, arena_printf(w->a, "layer%d", i));
+		REQUIRE(mkdir(layers[i], 0755) == 0);
+	}
+	layers[3] = NULL;
+	REQUIRE(mkdir("layer0/etc", 0755) == 0 && mkdir("layer1/etc", 0700) == 0);
+	REQUIRE(put_text("layer0/etc/shadow", "own\n") == 0);
+	REQUIRE(put_text("layer1/etc/resolv.conf", "of the image\n") == 0);
+	REQUIRE(put_text("layer1/etc/shadow", "of the image\n") == 0);
+	REQUIRE(put_text("layer1/etc/image", "i\n") == 0);
+	REQUIRE(mkdir("layer2/odd", 0755) == 0 && chmod("layer2/odd", 0711) == 0);
+	REQUIRE(symlink(world_path(w, "base/odd"), "layer1/new") == 0);
+	plan->layers = layers;
+	plan->n_image = 2;
+	plan->base = BASE_REGISTRY;
+	plan->base_dir = NULL;
+	return 0;
+}
+
+/* What the environment has over the image counts more than the stand-ins, and the image less. */
+static int build_on_image(const struct world *w)
+{
+	struct plan plan = plan_of_parts(w);
+	struct service fuse = SERVICE_NONE;
+	struct err err = {0};
+
+	REQUIRE(make_parts(w) == 0 && make_image(w, &plan) == 0);
+	REQUIRE(chdir("env") == 0);
+	REQUIRE_DONE(build_root(&plan, -1, &fuse, &err));
+	REQUIRE(has_text("root/etc/resolv.conf", "of sbx\n"));
+	REQUIRE(has_text("root/etc/shadow", "own\n"));
+	REQUIRE(has_text("root/etc/image", "i\n"));
+	REQUIRE(mode_of("standin/etc") == 0700 && mode_of("standin/odd") == 0711);
+	REQUIRE(mode_of("root/new") == 01777 && is_link_to("root/new/link", "../etc"));
+	/* Nothing else is below. */
+	REQUIRE(access("root/secret", F_OK) < 0 && access("root/usr", F_OK) < 0);
+	return 0;
+}
+
+static void the_stand_ins_lie_over_an_image(void **state)
+{
+	in_namespace(*state, build_on_image);
+}
+
 static int build_without_fuse(const struct world *w)
 {
 	struct plan plan = plan_of_parts(w);
@@ -348,6 +395,7 @@ int main(void)
 		TEST(standins_have_their_content_and_modes),
 		TEST(layers_lie_over_the_base),
 		TEST(fuse_overlayfs_has_layers_too),
+		TEST(the_stand_ins_lie_over_an_image),
 		TEST(the_kernels_overlay_is_built),
 		TEST(the_ground_hides_nothing_that_is_needed),
 		TEST(an_overlay_that_does_not_mount_is_told),
