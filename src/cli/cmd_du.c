@@ -13,6 +13,7 @@
 #include "cli/out.h"
 #include "run/view.h"
 #include "store/fsck.h"
+#include "store/image.h"
 #include "store/layer.h"
 #include "store/roots.h"
 #include "store/tag.h"
@@ -34,6 +35,7 @@ static const struct opt opts[] = {
 struct du {
 	struct arena *a;
 	struct roots roots;
+	struct chain *images; /* of each of roots.images: the digests of its layers alone */
 	char **layers;
 	size_t n_layers;
 	struct care_measure
@@ -41,6 +43,12 @@ struct du {
 };
 
 #define OF_ENV 3 /* paths of an environment */
+
+/* What belongs to nobody: of_rest. */
+static const char *const rest[] = {"tmp", FSCK_QUARANTINE, "blobs"};
+static const char *const rest_texts[] = {"leftovers (tmp)", "put aside (quarantine)",
+					 "images' blobs"};
+#define N_REST (sizeof(rest) / sizeof(rest[0]))
 
 static const uint64_t *of_env(const struct du *d, size_t i)
 {
@@ -50,6 +58,23 @@ static const uint64_t *of_env(const struct du *d, size_t i)
 static uint64_t of_rest(const struct du *d, size_t i)
 {
 	return d->m.bytes[d->n_layers + OF_ENV * d->roots.n_envs + i];
+}
+
+/* One that cannot be read has no layers; gc and fsck tell of it. */
+static void read_images(struct du *d, const struct store *s)
+{
+	d->images = arena_alloc(d->a, (d->roots.n_images + 1) * sizeof(*d->images));
+	for (size_t i = 0; i < d->roots.n_images; i++) {
+		struct chain *c = &d->images[i];
+		struct image_info info;
+		struct err why = {0};
+
+		if (image_info(d->a, s, d->roots.images[i].manifest, &info, &why) < 0)
+			continue;
+		c->v = arena_alloc(d->a, (info.config.n_diff_ids + 1) * sizeof(*c->v));
+		for (; c->n < info.config.n_diff_ids; c->n++)
+			c->v[c->n].digest = info.config.diff_ids[c->n];
+	}
 }
 
 static int measure(struct du *d, const struct store *s, struct err *err)
@@ -67,8 +92,9 @@ static int measure(struct du *d, const struct store *s, struct err *err)
 		strv_pushf(d->a, &d->m.paths, "envs/%s/%s", e->id, e->upper);
 		strv_pushf(d->a, &d->m.paths, "envs/%s/home", e->id);
 	}
-	strv_push(d->a, &d->m.paths, "tmp");
-	strv_push(d->a, &d->m.paths, FSCK_QUARANTINE);
+	read_images(d, s);
+	for (size_t i = 0; i < N_REST; i++)
+		strv_push(d->a, &d->m.paths, rest[i]);
 	return care_measure(d->a, &d->m, err);
 }
 
@@ -89,6 +115,8 @@ static size_t users_of(const struct du *d, const char *digest)
 		n += has(&d->roots.envs[i].chain, digest);
 	for (size_t i = 0; i < d->roots.n_tags; i++)
 		n += has(&d->roots.tags[i].chain, digest);
+	for (size_t i = 0; i < d->roots.n_images; i++)
+		n += has(&d->images[i], digest);
 	return n;
 }
 
@@ -110,8 +138,10 @@ static uint64_t layers_of(const struct du *d, const struct chain *c, uint64_t *r
 
 static uint64_t total(const struct du *d)
 {
-	uint64_t sum = of_rest(d, 0) + of_rest(d, 1);
+	uint64_t sum = 0;
 
+	for (size_t i = 0; i < N_REST; i++)
+		sum += of_rest(d, i);
 	for (size_t i = 0; i < d->n_layers; i++)
 		sum += d->m.bytes[i];
 	for (size_t i = 0; i < d->roots.n_envs; i++)
@@ -138,6 +168,7 @@ static int print_json(const struct du *d, struct err *err)
 	json_t *root = json_object();
 	json_t *envs = json_array();
 	json_t *tags = json_array();
+	json_t *images = json_array();
 	json_t *layers = json_array();
 
 	for (size_t i = 0; i < d->roots.n_envs; i++) {
@@ -155,6 +186,12 @@ static int print_json(const struct du *d, struct err *err)
 		json_object_set_new(o, "name", out_json_string(d->roots.tags[i].name));
 		json_array_append_new(tags, json_chain(d, o, &d->roots.tags[i].chain));
 	}
+	for (size_t i = 0; i < d->roots.n_images; i++) {
+		json_t *o = json_object();
+
+		json_object_set_new(o, "ref", out_json_string(d->roots.images[i].ref));
+		json_array_append_new(images, json_chain(d, o, &d->images[i]));
+	}
 	for (size_t i = 0; i < d->n_layers; i++) {
 		json_t *o = json_object();
 
@@ -165,9 +202,10 @@ static int print_json(const struct du *d, struct err *err)
 	}
 	json_object_set_new(root, "environments", envs);
 	json_object_set_new(root, "tags", tags);
+	json_object_set_new(root, "images", images);
 	json_object_set_new(root, "layers", layers);
-	json_object_set_new(root, "tmp", number(of_rest(d, 0)));
-	json_object_set_new(root, "quarantine", number(of_rest(d, 1)));
+	for (size_t i = 0; i < N_REST; i++)
+		json_object_set_new(root, rest[i], number(of_rest(d, i)));
 	json_object_set_new(root, "total", number(total(d)));
 	return out_json(root, err);
 }
@@ -197,21 +235,33 @@ static void print_envs(const struct du *d, struct buf *b)
 	}
 }
 
+static void print_chain(const struct du *d, const char *name, const struct chain *c, struct buf *b)
+{
+	uint64_t own;
+	uint64_t all = layers_of(d, c, &own);
+
+	out_cell(b, name, ID_WIDTH);
+	size_cell(b, all);
+	size_cell(b, own);
+	buf_adds(b, "\n");
+}
+
+static void print_heading(const char *what, struct buf *b)
+{
+	buf_printf(b, "\n%-*s %*s %*s\n", ID_WIDTH, what, SIZE_COLUMN, "LAYERS", SIZE_COLUMN,
+		   "OF ITS OWN");
+}
+
 static void print_tags(const struct du *d, struct buf *b)
 {
-	if (d->roots.n_tags == 0)
-		return;
-	buf_printf(b, "\n%-*s %*s %*s\n", ID_WIDTH, "TAG", SIZE_COLUMN, "LAYERS", SIZE_COLUMN,
-		   "OF ITS OWN");
-	for (size_t i = 0; i < d->roots.n_tags; i++) {
-		uint64_t own;
-		uint64_t all = layers_of(d, &d->roots.tags[i].chain, &own);
-
-		out_cell(b, d->roots.tags[i].name, ID_WIDTH);
-		size_cell(b, all);
-		size_cell(b, own);
-		buf_adds(b, "\n");
-	}
+	if (d->roots.n_tags > 0)
+		print_heading("TAG", b);
+	for (size_t i = 0; i < d->roots.n_tags; i++)
+		print_chain(d, d->roots.tags[i].name, &d->roots.tags[i].chain, b);
+	if (d->roots.n_images > 0)
+		print_heading("IMAGE", b);
+	for (size_t i = 0; i < d->roots.n_images; i++)
+		print_chain(d, d->roots.images[i].ref, &d->images[i], b);
 }
 
 static int print_text(const struct du *d, struct err *err)
@@ -228,10 +278,10 @@ static int print_text(const struct du *d, struct err *err)
 		size_cell(&b, d->m.bytes[i]);
 		buf_printf(&b, " %*zu\n", SIZE_COLUMN, users_of(d, d->layers[i]));
 	}
-	buf_printf(&b, "\n%-*s", ID_WIDTH, "leftovers (tmp)");
-	size_cell(&b, of_rest(d, 0));
-	buf_printf(&b, "\n%-*s", ID_WIDTH, "put aside (quarantine)");
-	size_cell(&b, of_rest(d, 1));
+	for (size_t i = 0; i < N_REST; i++) {
+		buf_printf(&b, "\n%-*s", ID_WIDTH, rest_texts[i]);
+		size_cell(&b, of_rest(d, i));
+	}
 	buf_printf(&b, "\n%-*s", ID_WIDTH, "all");
 	size_cell(&b, total(d));
 	buf_adds(&b, "\n");
@@ -258,7 +308,7 @@ const struct command *cmd_du(void)
 			{.name = "du",
 			 .summary = "show what takes the space of the store",
 			 .details =
-				 "Show what environments, tags and layers take of the disk.  A layer that several\n"
+				 "Show what environments, tags, images and layers take of the disk.  A layer that several\n"
 				 "need counts once in the sum; OF ITS OWN are those that nothing else needs.",
 			 .opts = opts},
 		.values_size = sizeof(struct values),

@@ -18,6 +18,7 @@
 #include "cli/progress.h"
 #include "run/view.h"
 #include "store/fsck.h"
+#include "store/fsck_blobs.h"
 #include "store/fsck_tree.h"
 #include "store/layer_tree.h"
 
@@ -32,7 +33,7 @@ struct values {
 };
 
 static const struct opt opts[] = {
-	{"repair", 0, NULL, offsetof(struct values, repair), "put damaged layers aside"},
+	{"repair", 0, NULL, offsetof(struct values, repair), "put damaged layers and blobs aside"},
 	{"json", 0, NULL, offsetof(struct values, json), "as JSON"},
 	{0},
 };
@@ -190,9 +191,15 @@ static int look_at_all(const struct store *s, struct findings *f, struct err *er
 			l.done += strcmp(jobs.v[k].map, l.map) == 0 ? jobs.v[k].tar_size : 0;
 	}
 	progress_end(&progress);
+	if (r < 0)
+		return -1;
+	progress_begin(&progress, "checking blobs");
+	r = fsck_blobs(s, f, progress_tell, &progress, err);
+	progress_end(&progress);
 	if (r < 0 || roots_read(f->a, s, &roots, err) < 0)
 		return -1;
 	fsck_roots(s, &roots, f);
+	fsck_images(s, &roots, f);
 	return 0;
 }
 
@@ -250,7 +257,7 @@ static int mend_trees(const struct store *s, struct findings *f, const char *map
 
 static int repair(const struct store *s, struct findings *f, struct err *err)
 {
-	size_t n = 0;
+	struct fsck_aside n = {0};
 
 	for (size_t i = 0; care_maps[i]; i++) {
 		if (mend_trees(s, f, care_maps[i], err) < 0)
@@ -258,15 +265,19 @@ static int repair(const struct store *s, struct findings *f, struct err *err)
 	}
 	if (fsck_quarantine(s, f, &n, err) < 0 || care_sweep(f->a, s, NULL, NULL, err) < 0)
 		return -1;
-	log_info("put %zu damaged layer%s aside, in '%s/%s'", n, n == 1 ? "" : "s", s->dir,
-		 FSCK_QUARANTINE);
+	if (n.blobs > 0)
+		log_info("put %zu damaged blob%s aside, in '%s/%s'", n.blobs,
+			 n.blobs == 1 ? "" : "s", s->dir, FSCK_QUARANTINE);
+	if (n.layers > 0 || n.blobs == 0)
+		log_info("put %zu damaged layer%s aside, in '%s/%s'", n.layers,
+			 n.layers == 1 ? "" : "s", s->dir, FSCK_QUARANTINE);
 	return 0;
 }
 
 static const char *const kinds[] = {
-	[FSCK_LAYER] = "layer",
-	[FSCK_ENVIRONMENT] = "environment",
-	[FSCK_TAG] = "tag",
+	[FSCK_LAYER] = "layer", [FSCK_ENVIRONMENT] = "environment",
+	[FSCK_TAG] = "tag",     [FSCK_IMAGE] = "image",
+	[FSCK_BLOB] = "blob",
 };
 
 static int print_json(const struct findings *f, struct err *err)
@@ -330,10 +341,10 @@ const struct command *cmd_fsck(void)
 			 .summary = "check every byte of the store",
 			 .details =
 				 "Read each layer and compare it with its digest, and its files with what the\n"
-				 "layer says of them; see that each environment and tag has its layers.  A line for\n"
-				 "each thing that is wrong, and exit status 1; 0 where all is well.  Safe beside\n"
-				 "running sandboxes and other commands.  --repair moves damaged layers into\n"
-				 "quarantine/ in the store, and deletes nothing that cannot be made anew.",
+				 "layer says of them, and each blob; see that each environment, tag and image has its\n"
+				 "layers.  A line for each thing that is wrong, and exit status 1; 0 where all is well.\n"
+				 "Safe beside running sandboxes and other commands.  --repair moves damaged layers and\n"
+				 "blobs into quarantine/ in the store, and deletes nothing that cannot be made anew.",
 			 .opts = opts},
 		.values_size = sizeof(struct values),
 		.run = fsck,

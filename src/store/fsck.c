@@ -211,21 +211,31 @@ static void check_tag(const struct store *s, const struct tag *t, struct finding
 	findings_add(f, &x);
 }
 
+static void tell_damaged(const struct root_damage *d, struct findings *f)
+{
+	struct finding x = {.name = d->name, .what = d->why};
+
+	switch (d->kind) {
+	case ROOT_ENVIRONMENT:
+		x.kind = FSCK_ENVIRONMENT;
+		x.hint = "move its folder out of the store";
+		break;
+	case ROOT_TAG:
+		x.kind = FSCK_TAG;
+		x.hint = arena_printf(f->a, "sbx tag -d %s forgets it", d->name);
+		break;
+	case ROOT_IMAGE:
+		x.kind = FSCK_IMAGE;
+		x.hint = "get it again, or forget it: sbx images -d REF";
+		break;
+	}
+	findings_add(f, &x);
+}
+
 void fsck_roots(const struct store *s, const struct roots *roots, struct findings *f)
 {
-	for (size_t i = 0; i < roots->damaged.n; i++) {
-		const struct root_damage *d = &roots->damaged.v[i];
-
-		findings_add(f, &(struct finding){
-					.kind = d->is_tag ? FSCK_TAG : FSCK_ENVIRONMENT,
-					.name = d->name,
-					.what = d->why,
-					.hint = d->is_tag ? arena_printf(f->a,
-									 "sbx tag -d %s forgets it",
-									 d->name)
-							  : "move its folder out of the store",
-				});
-	}
+	for (size_t i = 0; i < roots->damaged.n; i++)
+		tell_damaged(&roots->damaged.v[i], f);
 	for (size_t i = 0; i < roots->n_envs; i++)
 		check_env(s, &roots->envs[i], f);
 	for (size_t i = 0; i < roots->n_tags; i++)
@@ -241,30 +251,50 @@ static int sync_folder(const struct store *s, const char *name, struct err *err)
 	return 0;
 }
 
-int fsck_quarantine(const struct store *s, const struct findings *f, size_t *ret_n, struct err *err)
+/* 1: it was moved. */
+static int put_aside(const struct store *s, const struct finding *x, struct arena *a, long long now,
+		     struct err *err)
+{
+	bool blob = x->kind == FSCK_BLOB;
+	const char *from = arena_printf(a, "%s/%s", blob ? "blobs" : "layers", x->name);
+	const char *to =
+		arena_printf(a, FSCK_QUARANTINE "/%s%s-%lld", blob ? "blob-" : "", x->name, now);
+
+	if ((x->kind != FSCK_LAYER && !blob) || x->tree)
+		return 0;
+	if (renameat(s->fd, from, s->fd, to) == 0)
+		return 1;
+	if (errno == ENOENT) /* more than one finding of the same */
+		return 0;
+	return err_errno(err, errno, "cannot put the %s %s aside", blob ? "blob" : "layer",
+			 x->name);
+}
+
+int fsck_quarantine(const struct store *s, const struct findings *f, struct fsck_aside *ret,
+		    struct err *err)
 {
 	_cleanup_fd_ int lock = -1;
 	long long now = (long long)time(NULL);
-	size_t n = 0;
+	struct fsck_aside n = {0};
 
 	if (layer_lock(s, true, &lock, err) < 0)
 		return -1;
 	if (mkdirat(s->fd, FSCK_QUARANTINE, 0700) < 0 && errno != EEXIST)
 		return err_errno(err, errno, "cannot make '%s/%s'", s->dir, FSCK_QUARANTINE);
 	for (size_t i = 0; i < f->n; i++) {
-		const struct finding *x = &f->v[i];
-		const char *to;
+		int moved = put_aside(s, &f->v[i], f->a, now, err);
 
-		if (x->kind != FSCK_LAYER || x->tree)
-			continue;
-		to = arena_printf(f->a, FSCK_QUARANTINE "/%s-%lld", x->name, now);
-		if (renameat(s->fd, arena_printf(f->a, "layers/%s", x->name), s->fd, to) == 0)
-			n++;
-		else if (errno != ENOENT) /* more than one finding of the same layer */
-			return err_errno(err, errno, "cannot put the layer %s aside", x->name);
+		if (moved < 0)
+			return -1;
+		if (f->v[i].kind == FSCK_BLOB)
+			n.blobs += (size_t)moved;
+		else
+			n.layers += (size_t)moved;
 	}
-	*ret_n = n;
-	return sync_folder(s, FSCK_QUARANTINE, err) < 0 ? -1 : sync_folder(s, "layers", err);
+	*ret = n;
+	if (sync_folder(s, FSCK_QUARANTINE, err) < 0 || sync_folder(s, "blobs", err) < 0)
+		return -1;
+	return sync_folder(s, "layers", err);
 }
 
 int fsck_drop_trees(const struct store *s, const struct findings *f, const char *map,

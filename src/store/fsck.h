@@ -17,11 +17,11 @@ struct arena;
 struct err;
 struct store;
 
-enum fsck_kind { FSCK_LAYER, FSCK_ENVIRONMENT, FSCK_TAG };
+enum fsck_kind { FSCK_LAYER, FSCK_ENVIRONMENT, FSCK_TAG, FSCK_IMAGE, FSCK_BLOB };
 
 struct finding {
 	enum fsck_kind kind;
-	const char *name; /* digest, id or tag */
+	const char *name; /* digest, id, tag or ref */
 	const char *tree; /* of a layer: only this tree, which can be made anew; else NULL */
 	const char *what;
 	const char *hint; /* or NULL */
@@ -52,13 +52,16 @@ struct fsck_jobs {
 /* All layers: layer.json, and which trees there are. */
 int fsck_layers(const struct store *s, struct findings *f, struct fsck_jobs *ret, struct err *err);
 
-/* Environments and tags, by what was found of the layers. */
+/* Environments, tags and images that cannot be read, or that lack a layer, by what was found of those. */
 void fsck_roots(const struct store *s, const struct roots *roots, struct findings *f);
 
 #define FSCK_QUARANTINE "quarantine"
 
-/* Put the damaged layers aside, as quarantine/DIGEST-TIME/; *ret_n counts them. */
-int fsck_quarantine(const struct store *s, const struct findings *f, size_t *ret_n,
+/* Put the damaged layers and blobs aside, as quarantine/DIGEST-TIME and quarantine/blob-NAME-TIME. */
+struct fsck_aside {
+	size_t layers, blobs; /* how many */
+};
+int fsck_quarantine(const struct store *s, const struct findings *f, struct fsck_aside *ret,
 		    struct err *err);
 
 /* Make litter of the damaged trees of further maps, of `map`; in its user namespace. */

@@ -13,21 +13,30 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "store/gc_blobs.h"
 #include "store/layer.h"
 
-static int sweep(struct arena *a, const struct store *s, const char *digest, struct err *err)
+int gc_sweep(struct arena *a, const struct store *s, const char *folder, const char *digest,
+	     struct err *err)
 {
 	unsigned long long r = 0;
+	const char *from = arena_printf(a, "%s/%s", folder, digest);
 	const char *to;
 
 	if (getrandom(&r, sizeof(r), 0) < 0)
 		return err_errno(err, errno, "cannot get random bytes");
 	to = arena_printf(a, "tmp/gone-%.12s-%016llx", digest, r);
-	if (renameat(s->fd, arena_printf(a, "layers/%s", digest), s->fd, to) < 0) {
-		err_errno(err, errno, "cannot remove the layer %s", digest);
+	if (renameat(s->fd, from, s->fd, to) < 0) {
+		err_errno(err, errno, "cannot remove '%s/%s'", s->dir, from);
 		return store_hint(err);
 	}
 	return 0;
+}
+
+static bool is_needed(const struct roots *r, unsigned how, const char *digest)
+{
+	return roots_need(r, digest) ||
+	       (!(how & GC_ALL) && (roots_left(r, digest) || roots_cached(r, digest)));
 }
 
 int gc_layers(struct arena *a, const struct store *s, unsigned how, struct gc_result *ret,
@@ -43,15 +52,16 @@ int gc_layers(struct arena *a, const struct store *s, unsigned how, struct gc_re
 	    layer_list(a, s, &all, &n, err) < 0)
 		return -1;
 	for (size_t i = 0; i < n && r.roots.damaged.n == 0; i++) {
-		if (roots_need(&r.roots, all[i]) ||
-		    (!(how & GC_ALL) && roots_left(&r.roots, all[i])))
+		if (is_needed(&r.roots, how, all[i]))
 			continue;
-		if (!(how & GC_DRY_RUN) && sweep(a, s, all[i], err) < 0)
+		if (!(how & GC_DRY_RUN) && gc_sweep(a, s, "layers", all[i], err) < 0)
 			return -1;
 		strv_push(a, &gone, all[i]);
 	}
 	r.layers = gone.v;
 	r.n = gone.n;
+	if (r.roots.damaged.n == 0 && gc_blobs(a, s, how, &r, err) < 0)
+		return -1;
 	*ret = r;
 	return 0;
 }
@@ -88,7 +98,7 @@ static int remove_temps(int dir_fd, const char *name, bool dry_run, size_t *n, s
 
 int gc_temps(const struct store *s, bool dry_run, size_t *ret_n, struct err *err)
 {
-	static const char *const folders[] = {".", "tags", "allow"};
+	static const char *const folders[] = {".", "tags", "allow", "images", "cache", "forms"};
 	_cleanup_fd_ int fd = openat(s->fd, "envs", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	_cleanup_dir_ DIR *envs = fd < 0 ? NULL : fdopendir(fd);
 	const struct dirent *entry;

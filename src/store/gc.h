@@ -1,9 +1,12 @@
 /*
- * gc — layers that no environment and no tag needs any more.
+ * gc — layers and blobs that no environment, tag, image or running command needs any more.
  *
  * Marked and swept under the exclusive lock of the store, while nobody can make a layer reachable:
  * sweeping only renames them into tmp/, where they are litter (litter.h), which is removed later, without the
- * lock.  Where an environment or a tag cannot be read, nobody knows what it needs: no layer is swept then.
+ * lock.  Where an environment, a tag or an image cannot be read, nobody knows what it needs: nothing is swept then.
+ *
+ * The build cache keeps its layers, but from GC_ALL.  What only helps goes with what it helps with: entries of the
+ * cache, and known forms (form.h), of layers that are not there any more.
  */
 #ifndef SBX_STORE_GC_H
 #define SBX_STORE_GC_H
@@ -20,11 +23,17 @@ struct store;
 struct gc_result {
 	char **layers; /* the digests of what is not needed: swept, if this was no dry run */
 	size_t n;
+	char **blobs; /* the same */
+	size_t n_blobs;
+	char **partial; /* downloads that were cut, which nobody goes on with: removed */
+	size_t n_partial;
 	struct roots roots; /* roots.damaged: why none was */
 };
 
 #define GC_DRY_RUN 1U
-#define GC_ALL 2U /* also what resets went away from (env.h, `previous`) */
+#define GC_ALL 2U /* also what resets went away from (env.h, `previous`), and the build cache */
+/* Also the compressed form of layers that are there unpacked: sending them then takes compressing them anew. */
+#define GC_BLOBS 4U
 
 int gc_layers(struct arena *a, const struct store *s, unsigned how, struct gc_result *ret,
 	      struct err *err);

@@ -120,7 +120,7 @@ static void sweeps_nothing_beside_a_damaged_record(void **state)
 	r = collect(&t, 0);
 	assert_int_equal(r.n, 0);
 	assert_int_equal(r.roots.damaged.n, 1);
-	assert_true(r.roots.damaged.v[0].is_tag);
+	assert_int_equal(r.roots.damaged.v[0].kind, ROOT_TAG);
 	assert_string_equal(r.roots.damaged.v[0].name, "bad");
 	assert_int_equal(unlinkat(t.s.fd, "tags/bad.json", 0), 0);
 
@@ -129,7 +129,7 @@ static void sweeps_nothing_beside_a_damaged_record(void **state)
 	r = collect(&t, 0);
 	assert_int_equal(r.n, 0);
 	assert_int_equal(r.roots.damaged.n, 1);
-	assert_false(r.roots.damaged.v[0].is_tag);
+	assert_int_equal(r.roots.damaged.v[0].kind, ROOT_ENVIRONMENT);
 	/* It may be what that environment has pending. */
 	assert_int_equal(litter_find(t.w->a, &t.s, &l, &err), 0);
 	assert_int_equal(l.n, 0);

@@ -213,7 +213,7 @@ static void what_a_damage_hurts_is_named(void **state)
 	struct fsck_jobs jobs = {0};
 	struct roots roots;
 	struct err err = {0};
-	size_t n = 0;
+	struct fsck_aside n = {0};
 
 	add_layer(&p, first);
 	add_layer(&p, second);
@@ -241,7 +241,8 @@ static void what_a_damage_hurts_is_named(void **state)
 						      "to what lies below",
 						      p.t.e.chain.v[0].digest));
 	assert_int_equal(fsck_quarantine(&p.t.s, &f, &n, &err), 0);
-	assert_int_equal(n, 1);
+	assert_int_equal(n.layers, 1);
+	assert_int_equal(n.blobs, 0);
 	assert_int_equal(count(&p.t.s, "quarantine"), 1);
 	assert_int_equal(count(&p.t.s, "layers"), 1);
 	f.n = 0;
