@@ -18,8 +18,14 @@ struct chunk {
 	max_align_t data[];
 };
 
+struct adopted {
+	struct adopted *next;
+	void *p;
+};
+
 struct arena {
 	struct chunk *chunks; /* the first is the one being filled */
+	struct adopted *adopted;
 };
 
 static struct chunk *chunk_new(size_t size)
@@ -42,6 +48,8 @@ void arena_free(struct arena *a)
 {
 	if (!a)
 		return;
+	for (const struct adopted *x = a->adopted; x; x = x->next)
+		free(x->p);
 	while (a->chunks) {
 		struct chunk *next = a->chunks->next;
 		free(a->chunks);
@@ -86,6 +94,17 @@ void *arena_alloc(struct arena *a, size_t size)
 	p = (char *)c->data + c->used;
 	c->used += size;
 	return p;
+}
+
+void arena_adopt(struct arena *a, void *p)
+{
+	struct adopted *x;
+
+	if (!p)
+		return;
+	x = arena_alloc(a, sizeof(*x));
+	*x = (struct adopted){.next = a->adopted, .p = p};
+	a->adopted = x;
 }
 
 char *arena_strndup(struct arena *a, const char *s, size_t n)

@@ -23,6 +23,8 @@ char *arena_strdup(struct arena *a, const char *s); /* NULL gives NULL */
 char *arena_strndup(struct arena *a, const char *s, size_t n);
 char *arena_printf(struct arena *a, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3), nonnull(2)));
+/* What malloc(3) gave: freed with the arena, too.  NULL is fine. */
+void arena_adopt(struct arena *a, void *p);
 #define ARENA_NEW(a, type) ((type *)arena_alloc((a), sizeof(type)))
 
 /* A growing list of strings inside an arena; `v` always ends with NULL. */

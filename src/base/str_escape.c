@@ -80,6 +80,16 @@ static void escape_ascii(struct buf *b, char c, bool text)
 		buf_printf(b, "\\x%02x", (unsigned)(unsigned char)c);
 }
 
+/* How many bytes from here on are ASCII that shows as it is. */
+static size_t plain(const unsigned char *u, size_t n)
+{
+	size_t len = 0;
+
+	while (len < n && u[len] >= 0x20 && u[len] < 0x7F && u[len] != '\\')
+		len++;
+	return len;
+}
+
 static void escape(struct buf *b, const char *s, size_t n, bool text)
 {
 	const unsigned char *u = (const unsigned char *)s;
@@ -87,7 +97,14 @@ static void escape(struct buf *b, const char *s, size_t n, bool text)
 	buf_add(b, "", 0); /* NUL-terminated even when nothing follows */
 	for (size_t i = 0; i < n;) {
 		uint32_t c = 0;
-		size_t len = utf8_decode(u + i, n - i, &c);
+		size_t len = plain(u + i, n - i);
+
+		if (len) {
+			buf_add(b, s + i, len);
+			i += len;
+			continue;
+		}
+		len = utf8_decode(u + i, n - i, &c);
 
 		if (len == 0) {
 			buf_printf(b, "\\x%02x", (unsigned)u[i]);

@@ -23,6 +23,9 @@
 #include "store/env_chain.h"
 #include "store/floating.h"
 
+/* So many bytes are written at a time. */
+#define FLUSH_AT 16384
+
 struct values {
 	struct where where;
 	bool stat, names, patch, json, all;
@@ -187,6 +190,11 @@ static int show_lines(const struct task *t, const struct shown *s, struct err *e
 	_cleanup_buf_ struct buf b = {0};
 
 	for (size_t i = 0; i < s->n; i++) {
+		if (b.len > FLUSH_AT) {
+			if (out_write(&b, err) < 0)
+				return -1;
+			b.len = 0;
+		}
 		if (t->v->names) {
 			diff_path("", s->v[i], &b);
 			buf_adds(&b, "\n");

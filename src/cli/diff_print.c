@@ -14,7 +14,8 @@ static bool is_deleted(const struct entry *e)
 
 void diff_path(const char *prefix, const struct entry *e, struct buf *ret)
 {
-	buf_printf(ret, "%s/", prefix);
+	buf_adds(ret, prefix);
+	buf_adds(ret, "/");
 	str_escape(ret, e->path, strlen(e->path));
 	if (S_ISDIR(e->st.st_mode))
 		buf_adds(ret, "/");
@@ -72,9 +73,9 @@ static void add_words(const struct entry *e, struct buf *ret)
 
 static void add_change(const struct entry *e, struct buf *ret)
 {
-	char letter = e->verdict == ENTRY_ADDED ? 'A' : 'M';
+	const char *letter = e->verdict == ENTRY_ADDED ? "A " : "M ";
 
-	buf_printf(ret, "%c ", is_deleted(e) ? 'D' : letter);
+	buf_adds(ret, is_deleted(e) ? "D " : letter);
 	diff_path("", e, ret);
 	add_words(e, ret);
 }

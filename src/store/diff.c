@@ -17,6 +17,13 @@
  */
 #define PATH_LIMIT 65536U
 
+/*
+ * Room for what is found.  To touch memory for the first time, or where it was moved to, costs more than
+ * all else that is done for an entry; what is not touched costs nothing.  So there is much, and no copy.
+ */
+#define FOUND_FIRST 16384
+#define FOUND_GROWTH 4
+
 /* A folder on the way from the root to where the walk is. */
 struct level {
 	struct diff_children children;
@@ -94,20 +101,35 @@ static void add_level(struct diff *d)
 	*top(d) = (struct level){0};
 }
 
+static const char *path_in(struct diff *d, const char *name)
+{
+	const struct buf *folder = &d->w.upper.path;
+	size_t len = strlen(name);
+	char *path = arena_alloc(d->a, folder->len + 1 + len + 1);
+	char *end = path;
+
+	if (folder->len) {
+		memcpy(path, folder->p, folder->len);
+		end = path + folder->len;
+		*end++ = '/';
+	}
+	memcpy(end, name, len + 1);
+	return path;
+}
+
 static struct entry *add_entry(struct diff *d, const struct diff_child *c)
 {
-	const char *folder = d->w.upper.path.p;
 	struct entry *e;
 
 	if (d->n == d->found_cap) {
-		d->found_cap = d->found_cap ? d->found_cap * 2 : 64;
+		d->found_cap = d->found_cap ? d->found_cap * FOUND_GROWTH : FOUND_FIRST;
 		d->found = xrealloc(d->found, d->found_cap * sizeof(*d->found));
 		d->parents = xrealloc(d->parents, d->found_cap * sizeof(*d->parents));
 	}
 	d->parents[d->n] = top(d)->entry;
 	e = &d->found[d->n++];
 	*e = (struct entry){
-		.path = arena_printf(d->a, "%s%s%s", folder, *folder ? "/" : "", c->name),
+		.path = path_in(d, c->name),
 		.verdict = c->verdict,
 		.st = c->st,
 	};
@@ -260,18 +282,12 @@ int diff_entries(struct arena *a, const struct diff_input *in, struct entries *r
 		.w = {.in = in, .upper = DESCENT_EMPTY, .lower = DESCENT_EMPTY, .err = err},
 		.a = a,
 	};
-	struct entries all = {0};
-
 	d.w.buffers[0] = xmalloc(DIFF_BUFFER);
 	d.w.buffers[1] = xmalloc(DIFF_BUFFER);
 	if (walk(&d) < 0)
 		return -1;
 	diff_links_mark(&d.links, d.found, d.parents);
-	if (d.n) {
-		all.v = arena_alloc(a, d.n * sizeof(*all.v));
-		memcpy(all.v, d.found, d.n * sizeof(*all.v));
-		all.n = d.n;
-	}
-	*ret = all;
+	arena_adopt(a, d.found);
+	*ret = (struct entries){.v = TAKE_PTR(d.found), .n = d.n};
 	return 0;
 }

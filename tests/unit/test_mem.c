@@ -44,6 +44,23 @@ static void large_ones_do_not_end_the_chunk(void **state)
 	assert_int_equal(second[0], 0);
 }
 
+/* That it is freed, and once, is for the sanitizers to say. */
+static void what_is_adopted_stays_as_it_is(void **state)
+{
+	_cleanup_arena_ struct arena *a = arena_new();
+	char *first = xstrdup("first");
+	char *second = xmalloc(1 << 20);
+
+	(void)state;
+	arena_adopt(a, NULL);
+	arena_adopt(a, first);
+	memset(second, 2, 1 << 20);
+	arena_adopt(a, second);
+	assert_string_equal(first, "first");
+	assert_int_equal(second[(1 << 20) - 1], 2);
+	assert_int_equal(*(char *)arena_alloc(a, 1), 0);
+}
+
 static void large_first_then_small(void **state)
 {
 	_cleanup_arena_ struct arena *a = arena_new();
@@ -154,6 +171,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(allocations_are_zeroed_aligned_and_apart),
 		cmocka_unit_test(large_ones_do_not_end_the_chunk),
+		cmocka_unit_test(what_is_adopted_stays_as_it_is),
 		cmocka_unit_test(large_first_then_small),
 		cmocka_unit_test(strings_are_copied),
 		cmocka_unit_test(strv_grows_and_ends_with_null),
