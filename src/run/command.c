@@ -20,10 +20,10 @@
 #include "base/err.h"
 #include "base/fs.h"
 #include "base/mem.h"
+#include "base/prefault.h"
 #include "base/proc.h"
 #include "base/str.h"
 #include "plan/plan.h"
-#include "run/prefault.h"
 #include "run/proto.h"
 
 /* A command whose client went away is asked to end, and after this it is ended. */
@@ -444,6 +444,8 @@ static void settle(const struct command_context *context, int only)
 {
 	const int keep[] = {only, context->devpts, context->proc, context->root_ns};
 
+	if (context->memory)
+		prefault(context->memory);
 	(void)prctl(PR_SET_NAME, SHIM_NAME);
 	proc_close_fds_except(STDERR_FILENO + 1, keep, sizeof(keep) / sizeof(keep[0]));
 	(void)setsid();
@@ -463,7 +465,6 @@ int command_wait(const struct command_context *context, int sock)
 	size_t n = 0;
 
 	settle(context, sock);
-	prefault(context->proc);
 	if (proc_recv(sock, &order, sizeof(order), fds, &n) != (ssize_t)sizeof(order) || n != 1)
 		return COMMAND_QUERY;
 	(void)close(sock);

@@ -16,6 +16,7 @@
 
 struct arena;
 struct plan;
+struct prefault;
 struct proto_body;
 struct proto_run;
 
@@ -23,6 +24,7 @@ struct proto_run;
 struct command_context {
 	const struct plan *plan;
 	const struct seccomp_filters *filters;
+	const struct prefault *memory; /* or NULL */
 	int conn;
 	bool inner; /* it came from inside, by sudo: only PROTO_RUN, and any user */
 	int devpts; /* the sandbox's own, O_PATH */

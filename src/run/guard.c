@@ -11,6 +11,7 @@
 
 #include "base/cleanup.h"
 #include "base/err.h"
+#include "base/prefault.h"
 #include "base/proc.h"
 #include "run/hostfs.h"
 #include "run/sandbox.h"
@@ -68,7 +69,7 @@ static int start(struct sandbox *sb, struct parts *ret, struct err *err)
 	host_write = ends[1];
 	sb->hostfs_fd = host_write;
 
-	const struct hostfs_how how = {sb->plan, host_read, sb->lock_fd, &sb->title};
+	const struct hostfs_how how = {sb->plan, host_read, sb->lock_fd, &sb->title, &sb->memory};
 
 	if (userns_fork_new(&pid, err) < 0)
 		return -1;
@@ -135,6 +136,7 @@ _Noreturn void guard_main(struct sandbox *sb)
 	struct parts parts = {0};
 	int signals;
 
+	prefault(&sb->memory);
 	sb->guard_pid = getpid();
 	(void)sigemptyset(&wanted);
 	(void)sigaddset(&wanted, SIGCHLD);

@@ -17,6 +17,7 @@
 
 #include "base/cleanup.h"
 #include "base/err.h"
+#include "base/prefault.h"
 #include "base/proc.h"
 #include "plan/plan.h"
 #include "run/hostfs_internal.h"
@@ -108,6 +109,8 @@ _Noreturn static void server(const struct hostfs_how *how, pid_t parent)
 	size_t n = 0;
 	char byte;
 
+	if (how->memory)
+		prefault(how->memory);
 	if (settle(how, parent) < 0)
 		_exit(1);
 	root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);

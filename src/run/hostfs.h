@@ -21,6 +21,7 @@
 
 struct err;
 struct plan;
+struct prefault;
 struct title;
 
 /* Made HOSTFS_NONE. */
@@ -42,7 +43,8 @@ struct hostfs_how {
 	const struct plan *plan;
 	int sock;
 	int lock_fd;
-	const struct title *title; /* where the caller has taken its own, else NULL */
+	const struct title *title;     /* where the caller has taken its own, else NULL */
+	const struct prefault *memory; /* the same */
 };
 int hostfs_sockets(int ret_pair[2], struct err *err);
 int hostfs_fork(const struct hostfs_how *how, pid_t *ret_pid, struct err *err);

@@ -19,6 +19,7 @@
 #include "base/err.h"
 #include "base/fs.h"
 #include "base/mem.h"
+#include "base/prefault.h"
 #include "base/proc.h"
 #include "run/command.h"
 #include "run/mount.h"
@@ -466,7 +467,9 @@ _Noreturn void init_main(const struct sandbox *sb, int supervisor)
 		struct err err;
 	} failure = {.word = INIT_FAILED};
 
+	prefault(&sb->memory);
 	in.context.filters = &in.filters;
+	in.context.memory = &sb->memory;
 	if (start(&in, &failure.err) < 0) {
 		(void)proc_send(in.supervisor, &failure, sizeof(failure), NULL, 0);
 		_exit(1);

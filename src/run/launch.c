@@ -10,6 +10,7 @@
 #include "base/cleanup.h"
 #include "base/err.h"
 #include "base/fs.h"
+#include "base/prefault.h"
 #include "base/proc.h"
 #include "run/guard.h"
 #include "run/sandbox.h"
@@ -109,6 +110,7 @@ int launch(const struct plan *plan, const struct env *env, const char *profile_d
 		.report_fd = report_write,
 	};
 
+	prefault_take(&sb.memory);
 	if (fork_guard(&sb, err) < 0)
 		return -1;
 	cleanup_fd(&report_write);

@@ -15,6 +15,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "base/prefault.h"
 #include "plan/plan.h"
 #include "run/title.h"
 
@@ -37,6 +38,7 @@ struct sandbox {
 	int hostfs_fd; /* from the guard on: for hostfs_mount, or -1 */
 	const struct sources *sources; /* from the supervisor on; run/source.h */
 	struct title title;            /* from the guard on */
+	struct prefault memory;        /* each part begins with taking its faults of it */
 	int report_fd; /* where a failure is told (err_send); its end of file means: ready */
 };
 

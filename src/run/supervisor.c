@@ -18,6 +18,7 @@
 
 #include "base/cleanup.h"
 #include "base/err.h"
+#include "base/prefault.h"
 #include "base/proc.h"
 #include "run/command.h"
 #include "run/init.h"
@@ -387,6 +388,8 @@ _Noreturn void supervisor_main(const struct sandbox *sb, int mapped)
 	struct err err = {0};
 	sigset_t wanted;
 
+	/* While the helpers map it. */
+	prefault(&sb->memory);
 	if (!wait_mapped(mapped))
 		_exit(1);
 	title_set(&sb->title, "sbx-super", "sbx-supervisor");

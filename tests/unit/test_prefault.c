@@ -1,10 +1,10 @@
-/* run/prefault: after it, what a fork shares costs no fault any more. */
+/* base/prefault: after it, what a fork shares costs no fault any more. */
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 
-#include "run/prefault.h"
+#include "base/prefault.h"
 #include "run_world.h"
 
 #define PAGE 4096
@@ -35,14 +35,15 @@ static int without(void *arg)
 /* What is reserved and not used stays so: a sanitizer's shadow alone is 16 TB. */
 static int reserved(void *arg)
 {
-	_cleanup_fd_ int proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	struct prefault memory;
 	const size_t size = 64u << 20;
 	char *p = mmap(NULL, size, PROT_READ | PROT_WRITE,
 		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	unsigned char first = 0;
 
 	(void)arg;
-	prefault(proc);
+	prefault_take(&memory);
+	prefault(&memory);
 	return p == MAP_FAILED || mincore(p, PAGE, &first) < 0 || (first & 1);
 }
 
@@ -54,11 +55,12 @@ static void what_is_only_reserved_is_left_alone(void **state)
 
 static int with(void *arg)
 {
-	_cleanup_fd_ int proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	struct prefault memory;
 
 	if (madvise(arg, PAGE, MADV_POPULATE_READ) < 0)
 		return NOT_HAD;
-	prefault(proc);
+	prefault_take(&memory);
+	prefault(&memory);
 	/* Only what the measuring itself needs. */
 	return write_all(arg) > PAGES / 16 ? 1 : 0;
 }
@@ -81,8 +83,6 @@ static void what_a_fork_shares_is_copied_ahead(void **state)
 	else
 		assert_int_equal(r, 0);
 	(void)munmap(p, PAGES * PAGE);
-	/* Without /proc nothing happens. */
-	prefault(-1);
 }
 
 int main(void)
