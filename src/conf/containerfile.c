@@ -386,7 +386,7 @@ static int take_heredocs(struct making *m, struct cf_step *s, const char *rest, 
 
 static int take(struct making *m, const struct cf_line *line, struct cf_step *s, struct err *err)
 {
-	const struct instruction *in;
+	const struct instruction *in = NULL;
 	const char *rest = line->rest;
 	struct err why = {0};
 
