@@ -297,7 +297,8 @@ const char *cf_flag(const struct cf_step *step, const char *name)
 
 /* ---- an instruction ---- */
 
-static int find(const char *word, const struct instruction **ret, struct err *err)
+/* NULL: there is none, and `err` says so. */
+static const struct instruction *find(const char *word, struct err *err)
 {
 	const char *names[N_INSTRUCTIONS + 1] = {NULL};
 	const char *near;
@@ -305,21 +306,22 @@ static int find(const char *word, const struct instruction **ret, struct err *er
 
 	for (size_t i = 0; i < N_INSTRUCTIONS; i++) {
 		names[i] = instructions[i].name;
-		if (strcasecmp(word, names[i]) == 0) {
-			*ret = &instructions[i];
-			return 0;
-		}
+		if (strcasecmp(word, names[i]) == 0)
+			return &instructions[i];
 	}
 	if (strcasecmp(word, "ONBUILD") == 0) {
 		err_set(err, "ONBUILD is not supported");
-		return err_hint(err, "write its instruction in the Containerfiles that build on "
-				     "this image");
+		err_hint(err,
+			 "write its instruction in the Containerfiles that build on this image");
+		return NULL;
 	}
 	for (size_t i = 0; word[i] && i + 1 < sizeof(upper); i++)
 		upper[i] = word[i] >= 'a' && word[i] <= 'z' ? (char)(word[i] - 'a' + 'A') : word[i];
 	near = str_nearest(upper, names);
 	err_set(err, "there is no instruction '%s'", word);
-	return near ? err_hint(err, "did you mean %s?", near) : -1;
+	if (near)
+		err_hint(err, "did you mean %s?", near);
+	return NULL;
 }
 
 static int push_flag(struct making *m, struct cf_step *s, const struct instruction *in,
@@ -386,11 +388,11 @@ static int take_heredocs(struct making *m, struct cf_step *s, const char *rest, 
 
 static int take(struct making *m, const struct cf_line *line, struct cf_step *s, struct err *err)
 {
-	const struct instruction *in = NULL;
-	const char *rest = line->rest;
 	struct err why = {0};
+	const struct instruction *in = find(line->word, &why);
+	const char *rest = line->rest;
 
-	if (find(line->word, &in, &why) < 0) {
+	if (!in) {
 		*err = why;
 		return err_prefix(err, "%s:%d", m->t.file, line->line);
 	}
