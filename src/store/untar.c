@@ -27,6 +27,8 @@ struct untar {
 	struct archive_entry *entry;
 	untar_read_fn fn;
 	void *ctx;
+	untar_watch_fn watch; /* or NULL */
+	void *watch_ctx;
 	struct untar_limits left;
 	struct err why; /* fn's own failure */
 	bool failed;
@@ -131,6 +133,12 @@ int untar_open(untar_read_fn fn, void *ctx, const struct untar_limits *limits, s
 		return bad_tar(u, err);
 	*ret = TAKE_PTR(u);
 	return 0;
+}
+
+void untar_watch(struct untar *u, untar_watch_fn fn, void *ctx)
+{
+	u->watch = fn;
+	u->watch_ctx = ctx;
 }
 
 void untar_close(struct untar **u)
@@ -404,6 +412,9 @@ int untar_next(struct untar *u, struct untar_entry *ret, bool *ret_end, struct e
 	if (read_xattrs(u, &e, err) < 0)
 		return -1;
 	e.path = u->path.p;
+	if (u->watch &&
+	    u->watch(u->watch_ctx, &e, (uint64_t)archive_read_header_position(u->archive), err) < 0)
+		return -1;
 	*ret = e;
 	*ret_end = false;
 	return 0;

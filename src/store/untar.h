@@ -70,6 +70,12 @@ int untar_next(struct untar *u, struct untar_entry *ret, bool *ret_end, struct e
 /* The next piece of the current file's contents; what lies between pieces is zeros. */
 int untar_data(struct untar *u, const void **ret_p, size_t *ret_n, uint64_t *ret_offset,
 	       bool *ret_end, struct err *err);
+/*
+ * Tell `fn` of each entry before untar_next gives it, with the offset of the first of its headers in
+ * the tar; where it fails, untar_next does.
+ */
+typedef int (*untar_watch_fn)(void *ctx, const struct untar_entry *e, uint64_t at, struct err *err);
+void untar_watch(struct untar *u, untar_watch_fn fn, void *ctx);
 void untar_close(struct untar **u);
 #define _cleanup_untar_ __attribute__((cleanup(untar_close)))
 
