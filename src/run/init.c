@@ -284,6 +284,8 @@ static pid_t start_shim(struct init *in, int conn, bool inner)
 	if (pid > 0) {
 		bool given = proc_send(in->idle_sock, &order, sizeof(order), &conn, 1) == 0;
 
+		/* Root inside may have stopped all that he could. */
+		(void)kill(pid, SIGCONT);
 		forget_idle(in);
 		if (given)
 			return pid;

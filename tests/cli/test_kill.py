@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """SIGKILL of any one part leaves no process, no mount, no socket, and no lock behind."""
 
+import json
 import os
 import random
 import signal
@@ -208,6 +209,28 @@ def test_B18_parts_killed_at_random_times_of_the_start():
                 raise harness.Failed(f"kill {n} of {victim}: {e}") from e
             p.run("true").ok()
             p.sbx("stop")
+
+
+# All that can be stopped, the shim that waits for the next command among it, which is made in the quiet
+# after this one has started.
+STOP_ALL = """
+until [ "$(cat /proc/[0-9]*/comm 2>/dev/null | grep -c sbx-shim)" = 3 ]; do sleep 0.01; done
+kill -STOP -1
+echo stopped > alive
+"""
+
+
+def test_a_sandbox_that_was_stopped_answers():
+    with Project(ini=harness.NO_NET) as p:
+        p.run("true").ok()
+        fifo = harness.open_fifo(p.fifo("alive"))
+        worker = p.start("run", "sudo", "sh", "-c", STOP_ALL)
+        harness.read_until(fifo, b"stopped")
+        told = json.loads(p.sbx("status", "--json").ok().out)
+        equal(told["running"], True, "it runs")
+        p.sbx("stop").ok()
+        worker.communicate(timeout=5)
+        os.close(fifo)
 
 
 harness.main(__name__)

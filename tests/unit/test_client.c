@@ -244,6 +244,23 @@ static void other_answers_are_failures(void **state)
 	assert_int_equal(info.guard_pid, -5);
 }
 
+/* Who does not answer is not waited for for ever. */
+static void one_that_says_nothing_is_given_up(void **state)
+{
+	struct client_info info = {.guard_pid = -5};
+	struct err err = {0};
+	int ends[2];
+
+	(void)state;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), 0);
+	assert_int_equal(client_info(ends[0], &info, &err), -1);
+	assert_string_equal(err.msg, "cannot ask the sandbox: Connection timed out");
+	assert_string_equal(err.hint, "it may have been stopped from inside: sbx stop ends it");
+	assert_int_equal(info.guard_pid, -5);
+	(void)close(ends[0]);
+	(void)close(ends[1]);
+}
+
 /* In a child: a sandbox that holds the lock until it is asked to stop. */
 static int be_asked_to_stop(void *arg)
 {
@@ -329,6 +346,7 @@ int main(void)
 		TEST(a_socket_of_somebody_else_is_refused),
 		TEST(what_a_sandbox_tells_of_itself_is_read),
 		TEST(other_answers_are_failures),
+		TEST(one_that_says_nothing_is_given_up),
 		TEST(a_stop_is_asked_for_and_the_end_awaited),
 		TEST(an_environment_is_held_still),
 	};
