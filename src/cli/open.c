@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "base/path.h"
 #include "base/str.h"
+#include "cli/beside.h"
 #include "cli/history.h"
 #include "cli/passed.h"
 #include "conf/trust.h"
@@ -133,35 +134,6 @@ int open_check_allowed(struct arena *a, const struct workplace *w, struct err *e
 	return err_hint(err, "if you trust it, run: sbx allow");
 }
 
-static const char *sudo_helper(struct arena *a)
-{
-	char exe[4096];
-	ssize_t n = readlink("/proc/self/exe", exe, sizeof(exe) - 1);
-
-	if (n <= 0)
-		return NULL;
-	exe[n] = '\0';
-
-	char *slash = strrchr(exe, '/');
-
-	if (!slash)
-		return NULL;
-	*slash = '\0';
-
-	/* Installed: bin/sbx and libexec/sbx/sudo.  In the build folder: src/cli/sbx and src/run/sudo. */
-	const char *const places[] = {
-		arena_printf(a, "%s/../libexec/sbx/sudo", exe),
-		arena_printf(a, "%s/../run/sudo", exe),
-	};
-
-	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
-		if (access(places[i], X_OK) == 0)
-			return path_clean(a, places[i]);
-	}
-	log_debug("no sudo helper beside '%s'", exe);
-	return NULL;
-}
-
 /* What the profile mounts is there: a plan is made without a look at any file. */
 static int check_sources(const struct plan *plan, const struct origin *base, struct err *err)
 {
@@ -190,7 +162,7 @@ int open_plan(struct arena *a, const struct workplace *w, const struct plan **re
 	struct host_facts facts = {0};
 	bool made = w->env.id != NULL;
 	const char *id = made ? w->env.id : env_id(a, w->project, w->env_name);
-	const char *sudo = sudo_helper(a);
+	const char *sudo = beside_find(a, "run", "sudo");
 	struct plan_env env = {
 		.env_id = id,
 		.env_dir = made ? w->env.dir : arena_printf(a, "%s/envs/%s", w->store.dir, id),

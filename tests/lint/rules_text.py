@@ -2,7 +2,7 @@
 
 import re
 
-LAYERS = ["base", "conf", "store", "plan", "run", "cli"]
+LAYERS = ["base", "conf", "store", "registry", "plan", "run", "cli"]
 MAX_LINES, MAX_PARAMS, MAX_NESTING, MAX_FILE = 60, 6, 4, 500
 
 

@@ -1,0 +1,186 @@
+"""Registries for tests: Debian's docker-registry on a port of its own, and images to put into one."""
+
+import contextlib
+import gzip
+import hashlib
+import io
+import json
+import os
+import re
+import subprocess
+import tarfile
+import tempfile
+import time
+
+import harness
+from harness import Failed, check, command
+
+# bcrypt of PASSWORD: docker-registry takes no other kind.
+USER, PASSWORD = "alice", "wonderland"
+HTPASSWD = "alice:$2b$04$SyzTjEGHaDAwFRMY5QGJg.OMa.GYh1eB6DJPprPmFZ.TruHbLaFTy\n"
+
+OCI = "application/vnd.oci.image."
+
+
+def sha(data):
+    return hashlib.sha256(data).hexdigest()
+
+
+def stores(name):
+    """The variables of an sbx with a store of its own: somebody else, as far as it can tell."""
+    return harness.environment(XDG_DATA_HOME=os.path.join(harness.base(), f"data-{name}"))
+
+
+# ---- images ---------------------------------------------------------------------------------
+
+
+def make_layer(files):
+    """The tar and the gzip of {name: bytes}."""
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w", format=tarfile.USTAR_FORMAT) as tar:
+        for name, data in files.items():
+            member = tarfile.TarInfo(name)
+            member.size, member.mtime, member.mode = len(data), 1700000000, 0o644
+            tar.addfile(member, io.BytesIO(data))
+    tar = out.getvalue()
+    return tar, gzip.compress(tar, 1, mtime=0)
+
+
+class Image:
+    """An OCI image in memory: blobs by digest, and its manifest."""
+
+    def __init__(self, layers, architecture="amd64"):
+        self.blobs = {}
+        self.layers, diffs = [], []
+        for files in layers:
+            tar, packed = make_layer(files)
+            diffs.append("sha256:" + sha(tar))
+            self.layers.append(self.add(packed, OCI + "layer.v1.tar+gzip"))
+        config = {"architecture": architecture, "os": "linux", "config": {"Env": ["COLOUR=red"]},
+                  "rootfs": {"type": "layers", "diff_ids": diffs}}
+        self.config = self.add(json.dumps(config).encode(), OCI + "config.v1+json")
+        self.build()
+
+    def build(self, **more):
+        """The manifest anew, after a change."""
+        self.text = json.dumps({"schemaVersion": 2, "mediaType": OCI + "manifest.v1+json",
+                                "config": self.config, "layers": self.layers, **more}).encode()
+        self.digest = sha(self.text)
+
+    def add(self, data, media_type):
+        self.blobs[sha(data)] = data
+        return {"mediaType": media_type, "digest": "sha256:" + sha(data), "size": len(data)}
+
+    def layout(self):
+        """As an OCI image layout, in a folder of its own."""
+        folder = tempfile.mkdtemp(prefix="layout", dir=harness.base())
+        os.makedirs(os.path.join(folder, "blobs/sha256"))
+        for digest, data in [*self.blobs.items(), (self.digest, self.text)]:
+            with open(os.path.join(folder, "blobs/sha256", digest), "wb") as f:
+                f.write(data)
+        index = {"schemaVersion": 2, "manifests": [
+            {"mediaType": OCI + "manifest.v1+json", "digest": "sha256:" + self.digest,
+             "size": len(self.text), "annotations": {"org.opencontainers.image.ref.name": "1"}}]}
+        for name, text in (("index.json", index), ("oci-layout", {"imageLayoutVersion": "1.0.0"})):
+            with open(os.path.join(folder, name), "w", encoding="utf-8") as f:
+                json.dump(text, f)
+        return f"oci:{folder}:1"
+
+
+def skopeo(*args, **kw):
+    return command([harness.need_program("skopeo"), *args], **kw).ok()
+
+
+# ---- a real registry ------------------------------------------------------------------------
+
+
+def make_ca(folder):
+    """An authority and a certificate of 127.0.0.1 by it: ca.crt, host.crt, host.key."""
+    openssl = harness.need_program("openssl")
+    run = lambda *args: command([openssl, *args], cwd=folder).ok()
+    with open(os.path.join(folder, "ext"), "w", encoding="utf-8") as f:
+        f.write("subjectAltName=IP:127.0.0.1\n")
+    run("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj",
+        "/CN=sbx test authority", "-days", "2", "-keyout", "ca.key", "-out", "ca.crt")
+    run("req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj",
+        "/CN=127.0.0.1", "-keyout", "host.key", "-out", "host.csr")
+    run("x509", "-req", "-in", "host.csr", "-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial",
+        "-days", "2", "-extfile", "ext", "-out", "host.crt")
+
+
+class Registry:
+    """docker-registry on a free port of 127.0.0.1; its files and log are in .dir."""
+
+    def __init__(self, auth=False, tls=False):
+        self.dir = tempfile.mkdtemp(prefix="registry", dir=harness.base())
+        http = "  addr: 127.0.0.1:0\n"
+        more = ""
+        if tls:
+            make_ca(self.dir)
+            http += f"  tls:\n    certificate: {self.dir}/host.crt\n    key: {self.dir}/host.key\n"
+        if auth:
+            self.write("htpasswd", HTPASSWD)
+            more = f"auth:\n  htpasswd:\n    realm: test\n    path: {self.dir}/htpasswd\n"
+        self.write("config.yml", "version: 0.1\nlog:\n  level: info\nstorage:\n  filesystem:\n"
+                   f"    rootdirectory: {self.dir}/data\nhttp:\n{http}{more}")
+
+    def write(self, name, text):
+        with open(os.path.join(self.dir, name), "w", encoding="utf-8") as f:
+            f.write(text)
+
+    def __enter__(self):
+        program = harness.need_program("docker-registry")
+        with open(os.path.join(self.dir, "log"), "wb") as log:
+            self.process = subprocess.Popen([program, "serve", "config.yml"], cwd=self.dir, stdout=log,
+                                            stderr=log, stdin=subprocess.DEVNULL,
+                                            env=harness.environment(http_proxy=None, https_proxy=None))
+        end = time.monotonic() + 60
+        while True:
+            found = re.search(r"listening on 127\.0\.0\.1:(\d+)", self.log())
+            if found:
+                break
+            if self.process.poll() is not None or time.monotonic() > end:
+                raise Failed("docker-registry did not start:\n" + self.log()[-2000:])
+            time.sleep(0.02)  # polls: its log is a file, for the tests to read
+        self.host = f"127.0.0.1:{found.group(1)}"
+        return self
+
+    def __exit__(self, *exc):
+        self.process.kill()
+        self.process.wait(20)
+        return False
+
+    def log(self):
+        with open(os.path.join(self.dir, "log"), encoding="utf-8", errors="replace") as f:
+            return f.read()
+
+    @contextlib.contextmanager
+    def requests(self):
+        """A list that, when the context ends, has the requests of meanwhile: "GET /v2/… 200"."""
+        seen = []
+        before = len(self.log())
+        yield seen
+        for line in self.log()[before:].splitlines():
+            found = re.search(r'"([A-Z]+ \S+) HTTP/[\d.]+" (\d+)', line)
+            if found:
+                seen.append(f"{found.group(1)} {found.group(2)}")
+
+    def put(self, image, name, *options):
+        """By skopeo, so that it is somebody else's work."""
+        skopeo("copy", "-q", "--dest-tls-verify=false", *options, image.layout(),
+               f"docker://{self.host}/{name}")
+        return f"{self.host}/{name}"
+
+    def digest(self, name, *options):
+        """What skopeo says is there: of the manifest's bytes."""
+        raw = skopeo("inspect", "--raw", "--tls-verify=false", *options,
+                     f"docker://{self.host}/{name}").raw
+        return sha(raw)
+
+
+def sound(p, env=None):
+    """fsck finds nothing, and nothing is left of what was begun."""
+    p.sbx("fsck", env=env or p.env).ok()
+    data = (env or p.env)["XDG_DATA_HOME"]
+    litter = os.listdir(os.path.join(data, "sbx/tmp"))
+    check(not litter, f"left in tmp/: {litter}")
