@@ -11,8 +11,9 @@
  * Sockets, pipes and devices do not show.  An owner is the host's where U has that id, and the user
  * himself where it is he; else root.
  *
- * The kernel keeps what it has seen of a folder or a file for some minutes: only later a change on the
- * host is sure to show.
+ * The kernel keeps what it has seen of a folder or a file for some seconds: only later a change on the
+ * host is sure to show.  What is not kept is looked at anew: a file that was closed to others is
+ * stale from then on.
  */
 #ifndef SBX_RUN_HOSTFS_H
 #define SBX_RUN_HOSTFS_H

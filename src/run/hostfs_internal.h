@@ -17,8 +17,8 @@
 
 struct plan;
 
-/* Seconds for which the kernel need not ask again. */
-#define HOSTFS_VALID 300
+/* Seconds for which the kernel need not ask again: so long is seen what the host has just closed. */
+#define HOSTFS_VALID 30
 
 /* A place in the table of nodes; the kernel's number is one more, so that the root is FUSE_ROOT_ID. */
 typedef uint32_t node_id;
@@ -77,10 +77,13 @@ node_id hostfs_node_get(struct hostfs_tree *t, const struct node_key *key, node_
 			const char *name);
 void hostfs_node_forget(struct hostfs_tree *t, node_id id, uint64_t lookups);
 bool hostfs_node_is(const struct hostfs_tree *t, node_id id);
-/* Its open descriptor, borrowed until the next call; -1 with errno, ESTALE where another file is there now. */
+/* Its open descriptor, borrowed until the next call; -1 with errno, ESTALE where another file is there now, or
+ * one that no longer is for everybody to read. */
 int hostfs_node_fd(struct hostfs_tree *t, node_id id);
-/* Whether that is the file of the node. */
+/* Whether that is the file of the node, and still shown as it was. */
 bool hostfs_is_file(const struct node *n, const struct statx *st);
+/* Only what everybody may read is part of the base. */
+bool hostfs_is_for_all(const struct statx *st);
 /* "/usr/share", into PATH_MAX bytes; false: too long. */
 bool hostfs_node_path(const struct hostfs_tree *t, node_id id, char ret[PATH_MAX]);
 

@@ -99,8 +99,12 @@ static bool is_hidden(const struct hostfs_tree *t, node_id parent, const char *n
 	char path[PATH_MAX];
 	size_t len;
 
-	if (plan->n_hidden == 0 || !hostfs_node_path(t, parent, path))
+	if (plan->n_hidden == 0)
 		return false;
+	/* One that cannot be told may be any of them. */
+	*ret_mode = 0;
+	if (!hostfs_node_path(t, parent, path))
+		return true;
 	len = strlen(path);
 	for (size_t i = 0; i < plan->n_hidden; i++) {
 		const struct hidden_path *h = &plan->hidden[i];
@@ -112,14 +116,6 @@ static bool is_hidden(const struct hostfs_tree *t, node_id parent, const char *n
 		}
 	}
 	return false;
-}
-
-/* Only what everybody may read is part of the base. */
-static bool is_for_all(const struct statx *st)
-{
-	const unsigned need = S_ISDIR(st->stx_mode) ? S_IROTH | S_IXOTH : S_IROTH;
-
-	return S_ISLNK(st->stx_mode) || (st->stx_mode & need) == need;
 }
 
 static bool is_foreign(const struct hostfs_tree *t, node_id parent, const struct statx *st)
@@ -207,7 +203,7 @@ int hostfs_lookup(struct hostfs_tree *t, node_id parent, const char *name,
 		key.kind = NODE_EMPTY;
 	else
 		mode = is_foreign(t, parent, &st) ? 0755 : 0;
-	if (mode || !is_for_all(&st))
+	if (mode || !hostfs_is_for_all(&st))
 		key.kind = NODE_EMPTY;
 	id = hostfs_node_get(t, &key, parent, name);
 	t->v[id].mode = mode;

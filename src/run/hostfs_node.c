@@ -246,8 +246,17 @@ static void touch(struct hostfs_tree *t, node_id id)
 	t->newest = id;
 }
 
+bool hostfs_is_for_all(const struct statx *st)
+{
+	const unsigned need = S_ISDIR(st->stx_mode) ? S_IROTH | S_IXOTH : S_IROTH;
+
+	return S_ISLNK(st->stx_mode) || (st->stx_mode & need) == need;
+}
+
 bool hostfs_is_file(const struct node *n, const struct statx *st)
 {
+	if (n->key.kind == NODE_HOST && !hostfs_is_for_all(st))
+		return false;
 	return n->key.ino == st->stx_ino && n->key.type == (st->stx_mode & S_IFMT) &&
 	       n->key.dev == ((uint64_t)st->stx_dev_major << 32 | st->stx_dev_minor);
 }
@@ -275,6 +284,7 @@ static int open_node(struct hostfs_tree *t, node_id id, int dir)
 int hostfs_node_fd(struct hostfs_tree *t, node_id id)
 {
 	node_id up[DEPTH_MAX];
+	struct statx st;
 	size_t n = 0;
 	int dir;
 
@@ -288,8 +298,15 @@ int hostfs_node_fd(struct hostfs_tree *t, node_id id)
 		id = t->v[id].parent;
 	}
 	dir = id == NODE_ROOT ? t->root : t->v[id].fd;
-	if (id != NODE_ROOT)
+	if (id != NODE_ROOT) {
+		/* What the host closes to others while we have it open is closed here, too. */
+		if (statx(dir, "", AT_EMPTY_PATH, HOSTFS_STATX, &st) < 0 ||
+		    !hostfs_is_file(&t->v[id], &st)) {
+			errno = ESTALE;
+			return -1;
+		}
 		touch(t, id);
+	}
 	while (n > 0) {
 		int fd = open_node(t, up[--n], dir);
 

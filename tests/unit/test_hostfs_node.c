@@ -124,6 +124,67 @@ static void another_file_in_its_place_is_stale(void **state)
 	tree_done(&t);
 }
 
+/* Whether it is held open or not. */
+static void what_the_host_closes_is_closed(void **state)
+{
+	const struct world *w = *state;
+	struct hostfs_tree t = make_tree(w, 16);
+	struct fuse_entry_out out = {0};
+	struct hostfs_list list = {0};
+	struct fuse_attr attr;
+	node_id ids[8];
+	node_id file = walk(&t, "a/b/c/file", ids);
+	node_id other = look_up(&t, ids[0], "other");
+
+	assert_true(hostfs_node_fd(&t, file) >= 0);
+	assert_int_equal(hostfs_getattr(&t, file, &attr), 0);
+	assert_int_equal(chmod(world_path(w, "a/b/c/file"), 0640), 0);
+	assert_int_equal(chmod(world_path(w, "a/other"), 0600), 0);
+	assert_int_equal(hostfs_node_fd(&t, file), -1);
+	assert_int_equal(errno, ESTALE);
+	assert_int_equal(hostfs_getattr(&t, file, &attr), ESTALE);
+	assert_int_equal(hostfs_node_fd(&t, other), -1);
+	assert_int_equal(errno, ESTALE);
+	/* Looked at anew, it is empty. */
+	assert_int_equal(hostfs_lookup(&t, ids[2], "file", &out), 0);
+	assert_int_equal(out.attr.size, 0);
+	assert_int_not_equal(out.nodeid, file + 1);
+
+	assert_int_equal(chmod(world_path(w, "a/b/c"), 0711), 0);
+	world_write(w, "a/b/c/new", "new\n");
+	assert_int_equal(hostfs_lookup(&t, ids[2], "new", &out), ESTALE);
+	assert_int_equal(hostfs_list(&t, ids[2], 0, &list), ESTALE);
+	assert_int_equal(hostfs_getattr(&t, ids[2], &attr), ESTALE);
+	assert_int_equal(chmod(world_path(w, "a/b/c"), 0755), 0);
+	tree_done(&t);
+}
+
+/* In a folder whose path cannot be told, too long as it is, nothing shows that the plan might hide. */
+static void what_may_be_hidden_is_hidden(void **state)
+{
+	static const struct hidden_path hidden = {.path = "/nowhere/else", .mode = 0700};
+	struct plan with_hidden = plan;
+	const struct world *w = *state;
+	struct hostfs_tree t = make_tree(w, 16);
+	struct fuse_entry_out out = {0};
+	char path[2 * 300] = "a";
+	node_id id = look_up(&t, NODE_ROOT, "a");
+
+	with_hidden.hidden = &hidden;
+	with_hidden.n_hidden = 1;
+	t.plan = &with_hidden;
+	for (size_t i = 1; i + 2 < sizeof(path); i += 2)
+		memcpy(path + i, "/d", 3);
+	world_mkdir(w, path);
+	for (int depth = 2; depth <= 257; depth++)
+		id = look_up(&t, id, "d");
+	assert_int_equal(hostfs_lookup(&t, id, "d", &out), 0);
+	/* So long as it can be told it is not that one. */
+	assert_int_equal(t.v[id].key.kind, NODE_HOST);
+	assert_int_equal(t.v[out.nodeid - 1].key.kind, NODE_EMPTY);
+	tree_done(&t);
+}
+
 static void a_moved_folder_is_found_again(void **state)
 {
 	const struct world *w = *state;
@@ -179,6 +240,8 @@ int main(void)
 		TEST(what_is_forgotten_is_freed),
 		TEST(few_descriptors_are_enough),
 		TEST(another_file_in_its_place_is_stale),
+		TEST(what_the_host_closes_is_closed),
+		TEST(what_may_be_hidden_is_hidden),
 		TEST(a_moved_folder_is_found_again),
 		TEST(a_hard_link_is_one_node),
 		TEST(owners_are_those_of_the_map),
