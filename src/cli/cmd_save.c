@@ -3,129 +3,291 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/err.h"
 #include "base/fs.h"
+#include "base/log.h"
 #include "base/mem.h"
+#include "base/path.h"
 #include "base/str.h"
 #include "cli/command.h"
 #include "cli/history.h"
+#include "cli/images.h"
+#include "cli/progress.h"
+#include "cli/save_layer.h"
 #include "plan/plan.h"
-#include "run/view.h"
-#include "store/layer.h"
-#include "store/layer_tar.h"
-
-#define CHUNK (1U << 18)
+#include "store/archive_out.h"
+#include "store/image.h"
+#include "store/pin.h"
 
 struct values {
 	struct where where;
 	const char *layer;
 	const char *output;
+	const char *format;
+	const char *compress;
+	const char *name;
 };
 
 static const struct opt opts[] = {
 	OPT_ENV(struct values),
 	OPT_DIRECTORY(struct values),
-	{"layer", 0, "LAYER", offsetof(struct values, layer), "the tar of this layer alone"},
 	{"output", 'o', "FILE", offsetof(struct values, output), "into FILE [standard output]"},
+	{"format", 0, "FORMAT", offsetof(struct values, format),
+	 "oci, oci-dir (a folder) or docker [oci]"},
+	{"compress", 0, "HOW", offsetof(struct values, compress),
+	 "the layers that were made here: gzip, zstd or none [gzip]"},
+	{"name", 0, "REF", offsetof(struct values, name), "call the image REF in the archive"},
+	{"layer", 0, "LAYER", offsetof(struct values, layer), "the tar of this layer alone"},
 	{0},
 };
 
 struct job {
-	const struct store *store;
-	const struct commit *layer;
-	int out;
+	struct arena *a;
+	struct workplace w;
+	struct pin pin;
+	struct archive_out out;
+	enum layer_form how;
+	bool any;           /* --compress was not given: layers that are there stay as they are */
+	const char *output; /* NULL: standard output */
 };
 
-static int save_inside(void *arg, struct err *err)
+static int read_options(const struct values *v, struct job *job, struct err *err)
 {
-	_cleanup_arena_ struct arena *a = arena_new();
-	_cleanup_layer_tar_ struct layer_tar *t = NULL;
-	_cleanup_free_ char *space = xmalloc(CHUNK);
-	const struct job *job = arg;
-	_cleanup_fd_ int fd = -1;
-	char digest[DIGEST_HEX + 1];
-	ssize_t n;
+	static const char *const formats[] = {
+		[ARCHIVE_OCI] = "oci", [ARCHIVE_OCI_DIR] = "oci-dir", [ARCHIVE_DOCKER] = "docker"};
+	const char *format = v->format ? v->format : "oci";
+	int f = 0;
 
-	/* The parent is the one to end by it: it would not know why we did. */
-	(void)signal(SIGPIPE, SIG_IGN);
-	if (layer_open(a, job->store, job->layer->digest, &fd, NULL, err) < 0 ||
-	    layer_tar_open(fd, job->layer->tree, &t, err) < 0)
-		return -1;
-	while ((n = layer_tar_read(t, space, CHUNK, err)) > 0) {
-		if (fs_write_all(job->out, space, (size_t)n) < 0)
-			return err_errno(err, errno, "cannot write the layer");
-	}
-	if (n < 0 || layer_tar_digest(t, digest, err) < 0)
-		return -1;
-	if (strcmp(digest, job->layer->digest) == 0)
+	while (f <= ARCHIVE_DOCKER && strcmp(formats[f], format) != 0)
+		f++;
+	if (f > ARCHIVE_DOCKER)
+		return err_kind(err, ERR_USAGE, "'%s' is no format: oci, oci-dir or docker",
+				format);
+	job->out.format = (enum archive_format)f;
+	job->any = !v->compress && f != ARCHIVE_DOCKER;
+	job->how = f == ARCHIVE_DOCKER ? LAYER_PLAIN : LAYER_GZIP;
+	for (int i = LAYER_GZIP; v->compress && i <= LAYER_PLAIN; i++) {
+		if (strcmp(layer_form_name((enum layer_form)i), v->compress) != 0)
+			continue;
+		if (f == ARCHIVE_DOCKER && i != LAYER_PLAIN)
+			return err_kind(
+				err, ERR_USAGE,
+				"docker's archives have plain layers: leave out --compress");
+		job->how = (enum layer_form)i;
 		return 0;
-	err_set(err, "the layer %s is damaged: what came out of it is not what went in",
-		job->layer->digest);
-	return err_hint(err, "sbx fsck tells more");
-}
-
-/* The file beside `output` that becomes it when all is there; -1 and `err`. */
-static int open_output(const char *beside, int *ret_fd, struct err *err)
-{
-	*ret_fd = open(beside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-	if (*ret_fd < 0)
-		return err_errno(err, errno, "cannot write '%s'", beside);
+	}
+	if (v->compress)
+		return err_kind(err, ERR_USAGE, "'%s' is no compression: gzip, zstd or none",
+				v->compress);
 	return 0;
 }
 
-static int save_to_file(struct arena *a, const struct plan *plan, struct job *job,
-			const char *output, struct err *err)
+/* An image's name has a slash or a colon; neither a tag nor digits of a layer do. */
+static bool is_image(const struct job *job, const char *word)
 {
-	const char *beside = arena_printf(a, "%s.part", output);
-	_cleanup_fd_ int fd = -1;
+	struct image image;
+	struct err why = {0};
+	const char *full;
 
-	if (open_output(beside, &fd, err) < 0)
+	if (strpbrk(word, "/:"))
+		return true;
+	return images_name(job->a, word, false, &full, &why) == 0 &&
+	       image_get(job->a, &job->w.store, full, &image, &why) == 0;
+}
+
+static int pack_image(struct job *job, const char *word, char ret_manifest[DIGEST_HEX + 1],
+		      struct err *err)
+{
+	struct images_whole whole = {
+		.store = &job->w.store, .how = job->how, .any = job->any, .pin = &job->pin};
+	const char *full = word;
+	struct image image;
+
+	/* What is no reference may be the name of a folder or a file that was used as a base. */
+	if (!str_starts(word, "oci:") && !str_starts(word, "tar:") &&
+	    images_name(job->a, word, false, &full, err) < 0)
 		return -1;
-	job->out = fd;
-	if (userns_call(plan, save_inside, job, err) == 0) {
-		if (fsync(fd) == 0 && rename(beside, output) == 0)
+	if (image_get(job->a, &job->w.store, full, &image, err) < 0)
+		return -1;
+	whole.manifest = image.manifest;
+	if (!job->out.ref && full != word)
+		job->out.ref = full;
+	if (images_whole(job->a, &whole, ret_manifest, err) < 0)
+		return -1;
+	if (!str_eq(ret_manifest, image.manifest))
+		log_info("its layers were packed anew, so its manifest is another one now");
+	return 0;
+}
+
+static int pack_env(struct job *job, const struct where *where, const char *word,
+		    char ret_manifest[DIGEST_HEX + 1], struct err *err)
+{
+	struct workplace *w = &job->w;
+	struct images_env in = {.w = w, .how = job->how, .pin = &job->pin};
+	struct chain chain;
+
+	workplace_done(w);
+	if (history_open(job->a, where, w, err) < 0 || history_settle(job->a, w, err) < 0)
+		return -1;
+	chain = w->env.chain;
+	if (word && history_chain(job->a, w, word, &chain, err) < 0)
+		return -1;
+	if (chain.n == 0) {
+		err_kind(err, ERR_USAGE, "'%s' has no layer that could be saved",
+			 word ? word : w->env_name);
+		return err_hint(err, "sbx commit makes one");
+	}
+	in.chain = &chain;
+	if (!job->out.ref)
+		job->out.ref =
+			images_name_for(job->a, word ? word : path_base(w->project), "latest");
+	return images_of_env(job->a, &in, ret_manifest, err);
+}
+
+static int write_archive(struct job *job, int fd, struct err *err)
+{
+	struct progress progress;
+	int r;
+
+	job->out.fd = fd;
+	job->out.progress = progress_tell;
+	job->out.progress_ctx = &progress;
+	progress_begin(&progress, "saving");
+	r = archive_out(job->a, &job->out, err);
+	progress_end(&progress);
+	return r;
+}
+
+/* Beside it, and renamed when all is there. */
+static int write_to_file(struct job *job, struct err *err)
+{
+	const char *beside = arena_printf(job->a, "%s.part", job->output);
+	_cleanup_fd_ int fd = open(beside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+
+	if (fd < 0)
+		return err_errno(err, errno, "cannot write '%s'", beside);
+	if (write_archive(job, fd, err) == 0) {
+		if (fsync(fd) == 0 && rename(beside, job->output) == 0)
 			return 0;
-		(void)err_errno(err, errno, "cannot write '%s'", output);
+		(void)err_errno(err, errno, "cannot write '%s'", job->output);
 	}
 	(void)unlink(beside);
 	return -1;
 }
 
-static int save(const struct cli *cli, const void *values, struct err *err)
+static int write_to_folder(struct job *job, struct err *err)
 {
-	const struct values *v = values;
+	const char *beside = arena_printf(job->a, "%s.part", job->output);
+	_cleanup_fd_ int fd = -1;
+
+	if (access(job->output, F_OK) == 0) {
+		err_errno(err, EEXIST, "cannot write '%s'", job->output);
+		return err_hint(err, "name a folder that is not there yet");
+	}
+	if (fs_remove_tree_at(AT_FDCWD, beside, err) < 0)
+		return -1;
+	if (mkdir(beside, 0777) < 0)
+		return err_errno(err, errno, "cannot make '%s'", beside);
+	fd = open(beside, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return err_errno(err, errno, "cannot open '%s'", beside);
+	if (write_archive(job, fd, err) == 0) {
+		if (syncfs(fd) == 0 && rename(beside, job->output) == 0)
+			return 0;
+		(void)err_errno(err, errno, "cannot write '%s'", job->output);
+	}
+	(void)fs_remove_tree_at(AT_FDCWD, beside, NULL);
+	return -1;
+}
+
+static int write_out(struct job *job, struct err *err)
+{
+	if (job->out.format == ARCHIVE_OCI_DIR)
+		return write_to_folder(job, err);
+	if (job->output)
+		return write_to_file(job, err);
+	(void)signal(SIGPIPE, SIG_IGN);
+	if (write_archive(job, STDOUT_FILENO, err) == 0)
+		return 0;
+	/* `| head`: end as any program does. */
+	if (err->errnum == EPIPE) {
+		(void)signal(SIGPIPE, SIG_DFL);
+		(void)raise(SIGPIPE);
+	}
+	return -1;
+}
+
+static int save_image(struct job *job, const struct where *where, const char *word, struct err *err)
+{
+	char manifest[DIGEST_HEX + 1];
+
+	/* For a tag or layer of the environment it is opened once more, with the project. */
+	if (store_open(job->a, &job->w.store, err) < 0 ||
+	    pin_make(&job->w.store, &job->pin, err) < 0)
+		return -1;
+	if (word && is_image(job, word)) {
+		if (pack_image(job, word, manifest, err) < 0)
+			return -1;
+	} else if (pack_env(job, where, word, manifest, err) < 0) {
+		return -1;
+	}
+	job->out.store = &job->w.store;
+	job->out.manifest = manifest;
+	if (write_out(job, err) < 0)
+		return -1;
+	log_info("saved '%s', sha256:%s", job->out.ref ? job->out.ref : word, manifest);
+	return 0;
+}
+
+static int save_one_layer(const struct cli *cli, const struct values *v, struct err *err)
+{
 	_cleanup_workplace_ struct workplace w = WORKPLACE_EMPTY;
-	struct job job = {.store = &w.store, .out = STDOUT_FILENO};
-	const struct plan *plan;
+	struct save_layer in = {.store = &w.store, .output = v->output};
 	struct chain chain;
 
-	if (!v->layer) {
-		err_kind(err, ERR_USAGE, "sbx save needs --layer");
-		return err_hint(err, "'sbx log' shows the layers");
-	}
-	if (!v->output && isatty(STDOUT_FILENO)) {
-		err_kind(err, ERR_USAGE, "a tar is nothing for a terminal");
-		return err_hint(err, "name a file: sbx save --layer %s -o layer.tar", v->layer);
-	}
+	if (cli->args.n > 0)
+		return err_kind(err, ERR_USAGE, "--layer names what is saved: leave out '%s'",
+				cli->args.v[0]);
 	if (history_open(cli->a, &v->where, &w, err) < 0 || history_settle(cli->a, &w, err) < 0 ||
 	    history_chain(cli->a, &w, v->layer, &chain, err) < 0)
 		return -1;
 	if (chain.n == 0)
 		return err_kind(err, ERR_USAGE, "'%s' has no layer that could be saved", v->layer);
-	job.layer = &chain.v[chain.n - 1];
-	if (history_plan(cli->a, &w, &plan, err) < 0)
+	in.layer = &chain.v[chain.n - 1];
+	if (history_plan(cli->a, &w, &in.plan, err) < 0)
 		return -1;
-	if (v->output)
-		return save_to_file(cli->a, plan, &job, v->output, err);
-	if (userns_call(plan, save_inside, &job, err) == 0)
-		return 0;
-	/* `| head`: end as any program does. */
-	if (err->errnum == EPIPE)
-		(void)raise(SIGPIPE);
-	return -1;
+	return save_layer(cli->a, &in, err);
+}
+
+static int save(const struct cli *cli, const void *values, struct err *err)
+{
+	const struct values *v = values;
+	struct job job = {.a = cli->a, .w = WORKPLACE_EMPTY, .pin = PIN_NONE, .output = v->output};
+	int r;
+
+	if (!v->output && isatty(STDOUT_FILENO)) {
+		err_kind(err, ERR_USAGE, "a tar is nothing for a terminal");
+		return err_hint(err, "name a file: sbx save%s%s -o %s.tar",
+				v->layer ? " --layer " : "", v->layer ? v->layer : "",
+				v->layer ? "layer" : "image");
+	}
+	if (v->layer)
+		return save_one_layer(cli, v, err);
+	if (read_options(v, &job, err) < 0 ||
+	    (v->name && images_name(cli->a, v->name, false, &job.out.ref, err) < 0))
+		return -1;
+	if (job.out.format == ARCHIVE_OCI_DIR && !v->output) {
+		err_kind(err, ERR_USAGE, "a folder is nothing for standard output");
+		return err_hint(err, "name it: sbx save --format oci-dir -o FOLDER");
+	}
+	r = save_image(&job, &v->where, cli->args.n > 0 ? cli->args.v[0] : NULL, err);
+	pin_done(&job.w.store, &job.pin);
+	workplace_done(&job.w);
+	return r;
 }
 
 const struct command *cmd_save(void)
@@ -133,12 +295,15 @@ const struct command *cmd_save(void)
 	static const struct command row = {
 		.table =
 			{.name = "save",
-			 .args = NULL,
-			 .summary = "write a layer as a tar",
+			 .args = "[WHAT]",
+			 .summary = "write an image for others, or a layer's tar",
 			 .details =
-				 "Write the tar of a layer: its SHA-256 is the layer's digest, in OCI's words\n"
-				 "its diffID.",
-			 .opts = opts},
+				 "Write the environment's layers as an image that skopeo, podman and docker read.\n"
+				 "WHAT is a tag, a layer (with all below it) or the name of an image.  An image that came\n"
+				 "from elsewhere keeps every digest.  With --layer, write the tar of one layer: its\n"
+				 "SHA-256 is the layer's digest, in OCI's words its diffID.",
+			 .opts = opts,
+			 .max_args = 1},
 		.values_size = sizeof(struct values),
 		.run = save,
 	};

@@ -44,6 +44,8 @@ static const struct {
 	{NULL, cmd_tag},
 	{NULL, cmd_squash},
 	{"sharing", cmd_save},
+	{NULL, cmd_load},
+	{NULL, cmd_images},
 	{NULL, cmd_pull},
 	{NULL, cmd_push},
 	{NULL, cmd_login},

@@ -1,0 +1,130 @@
+#include "cli/images.h"
+
+#include <errno.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/err.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "cli/care.h"
+#include "cli/progress.h"
+#include "plan/plan.h"
+#include "run/view.h"
+#include "store/blob.h"
+#include "store/image.h"
+#include "store/layer.h"
+#include "store/layer_load.h"
+#include "store/layer_tree.h"
+#include "store/pin.h"
+
+int images_plan(struct arena *a, const struct store *s, const struct plan **ret, struct err *err)
+{
+	return care_plan(a, s, NULL, ret, err);
+}
+
+int images_pin(const struct pin *pin, const struct image_info *info, struct err *err)
+{
+	if (pin_add(pin, info->digest, err) < 0 ||
+	    pin_add(pin, info->manifest.config.digest, err) < 0)
+		return -1;
+	for (size_t i = 0; i < info->manifest.n; i++) {
+		if (pin_add(pin, info->manifest.layers[i].digest, err) < 0 ||
+		    pin_add(pin, info->config.diff_ids[i], err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static const char *map_of(const struct plan *plan)
+{
+	const struct env e = {.rung = (int)plan->rung, .as = plan->as_root ? 2 : 1};
+
+	return env_map_name(&e);
+}
+
+struct job {
+	struct layer_load load;
+	int fd; /* borrowed: the blob */
+	struct progress *progress;
+};
+
+static ssize_t read_blob(void *ctx, void *p, size_t n, struct err *err)
+{
+	const struct job *job = ctx;
+	ssize_t r = read(job->fd, p, n);
+
+	return r < 0 ? err_errno(err, errno, "cannot read the blob") : r;
+}
+
+static int load_inside(void *arg, struct err *err)
+{
+	struct job *job = arg;
+	char digest[DIGEST_HEX + 1];
+	bool fresh = false;
+	int r = layer_load(&job->load, digest, &fresh, err);
+
+	progress_end(job->progress);
+	return r;
+}
+
+static int load(struct arena *a, const struct store *s, const struct plan *plan,
+		const struct image_info *info, size_t i, struct err *err)
+{
+	const char *what = arena_printf(a, "unpacking layer %zu of %zu", i + 1, info->manifest.n);
+	const struct oci_descriptor *blob = &info->manifest.layers[i];
+	_cleanup_fd_ int fd = -1;
+	struct progress progress;
+	struct job job = {.progress = &progress};
+
+	if (blob_open(s, blob->digest, &fd, &job.load.size, err) < 0)
+		return -1;
+	progress_begin(&progress, what);
+	job.fd = fd;
+	job.load.store = s;
+	job.load.read = read_blob;
+	job.load.ctx = &job;
+	job.load.blob = blob->digest;
+	job.load.diff_id = info->config.diff_ids[i];
+	job.load.map = map_of(plan);
+	job.load.owners = plan->rung == RUNG_SUBIDS;
+	job.load.host = info->host;
+	job.load.now = (int64_t)time(NULL);
+	job.load.progress = progress_tell;
+	job.load.progress_ctx = &progress;
+	return userns_call(plan, load_inside, &job, err);
+}
+
+/* The layer, with its tree for the map. */
+static int see_layer(struct arena *a, const struct store *s, const struct plan *plan,
+		     const struct image_info *info, size_t i, struct err *err)
+{
+	struct layer_tree t = {
+		.store = s,
+		.digest = info->config.diff_ids[i],
+		.map = map_of(plan),
+		.owners = plan->rung == RUNG_SUBIDS,
+	};
+	struct err why = {0};
+	const char *name;
+	bool there = false;
+
+	if (layer_tree_find(a, &t, &name, &there, &why) == 0)
+		return there ? 0 : userns_call(plan, layer_tree_make, &t, err);
+	if (why.errnum == ENOENT)
+		return load(a, s, plan, info, i, err);
+	*err = why;
+	return -1;
+}
+
+int images_unpack(struct arena *a, const struct store *s, const struct plan *plan,
+		  const struct image_info *info, struct chain *ret, struct err *err)
+{
+	for (size_t i = 0; i < info->manifest.n; i++) {
+		if (see_layer(a, s, plan, info, i, err) < 0)
+			return err_prefix(err, "layer %zu of %zu", i + 1, info->manifest.n);
+	}
+	return image_chain(a, s, info, map_of(plan), ret, err);
+}
