@@ -137,7 +137,7 @@ int client_try(struct client *c, const struct http_call *call, struct http_answe
 	       struct err *err)
 {
 	struct http_call now = *call;
-	struct url url;
+	struct url url, next;
 	bool ours;
 
 	if (url_read(c->a, NULL, call->url, &url, err) < 0)
@@ -158,8 +158,9 @@ int client_try(struct client *c, const struct http_call *call, struct http_answe
 			return err_set(err,
 				       "the registry '%s' sends us on and on: more than %d times",
 				       c->session->o.registry, CLIENT_REDIRECTS);
-		if (follow(c, &url, answer.location, &url, err) < 0)
+		if (follow(c, &url, answer.location, &next, err) < 0)
 			return -1;
+		url = next;
 		/* Once elsewhere, nobody's word brings the credentials back. */
 		ours = ours && url_same_origin(&url, &c->session->base);
 	}
