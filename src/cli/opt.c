@@ -27,7 +27,10 @@ static void store_flag(const struct parse *p, const struct opt *o)
 
 static void store_value(const struct parse *p, const struct opt *o, const char *value)
 {
-	memcpy(p->values + o->offset, &value, sizeof(value));
+	if (str_ends(o->arg, " ..."))
+		strv_push(p->a, (struct strv *)(void *)(p->values + o->offset), value);
+	else
+		memcpy(p->values + o->offset, &value, sizeof(value));
 }
 
 static const struct opt *find_name(const struct opt_table *t, const char *name, size_t len)

@@ -24,7 +24,8 @@ struct err;
 struct opt {
 	const char *name; /* the long name, without dashes; NULL ends a table */
 	char letter;      /* the short name, or 0 */
-	const char *arg;  /* what the help calls its value; NULL: a flag */
+	const char *arg;  /* what the help calls its value; NULL: a flag; "X ...": each time counts,
+			   * and its place is a struct strv */
 	size_t offset; /* where in the command's values: a bool for a flag, else a const char * */
 	const char *help; /* one line */
 };

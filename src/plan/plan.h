@@ -174,6 +174,9 @@ struct plan_env {
 	/* An environment keeps the map it was made with: -1 not made yet, else enum id_rung. */
 	int kept_rung;
 	int kept_as;               /* 1 + enum user_as; 0: not known */
+	/* For a step of an image's build: what is written anywhere is to stay in its layer, so there is neither
+	 * project nor home nor a /tmp and /run of their own, and no account of the user. */
+	bool build;
 	const char *const *layers; /* absolute paths of layers' trees, topmost first; NULL: none */
 	const struct plan_image *image; /* that the environment stands on; NULL: on none yet */
 	const char *upper;              /* the upper folder, a name in the environment's; NULL: not

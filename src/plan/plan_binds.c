@@ -174,8 +174,11 @@ static void protect_policy(struct making *m, size_t first)
 int plan_binds(struct making *m, struct err *err)
 {
 	size_t first = m->plan->n_mounts;
-	struct mount_step *home = add_bind(m, "home", m->plan->home);
+	struct mount_step *home;
 
+	if (m->env->build)
+		return 0;
+	home = add_bind(m, "home", m->plan->home);
 	home->from_env = true;
 	home->self = true;
 	(void)add_bind(m, m->plan->project, m->plan->project);

@@ -30,6 +30,10 @@ static const struct fixed_step first_steps[] = {
 	{.kind = MOUNT_LINK, .target = "/dev/stderr", .source = "/proc/self/fd/2"},
 	{.kind = MOUNT_TMPFS, .target = "/dev/shm", .data = "mode=1777"},
 	{.kind = MOUNT_MQUEUE, .target = "/dev/mqueue"},
+};
+
+/* What an environment does not keep. */
+static const struct fixed_step own_steps[] = {
 	{.kind = MOUNT_TMPFS, .target = "/tmp", .data = "mode=1777"},
 	{.kind = MOUNT_TMPFS, .target = "/run", .data = "mode=755,size=10%"},
 	{.kind = MOUNT_DIR, .target = "/run/lock", .mode = 01777},
@@ -113,7 +117,13 @@ static void add_run(struct making *m)
 int plan_mounts(struct making *m, struct err *err)
 {
 	add_fixed(m, first_steps, N(first_steps));
-	add_run(m);
+	if (m->env->build) {
+		/* For sbx itself, which has a socket there. */
+		plan_step(m, MOUNT_TMPFS, "/run/sbx")->data = "mode=755,size=1m";
+	} else {
+		add_fixed(m, own_steps, N(own_steps));
+		add_run(m);
+	}
 	/* The kernel gives sysfs only to the owner of the network namespace. */
 	if (m->plan->net != NET_HOST) {
 		plan_step(m, MOUNT_SYSFS, "/sys")->readonly = true;

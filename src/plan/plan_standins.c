@@ -246,13 +246,15 @@ void plan_standins(struct making *m)
 	add_own(&list, STANDIN_DIR, "/proc", 0755, NULL);
 	add_own(&list, STANDIN_DIR, "/root", 0700, NULL);
 	add_own(&list, STANDIN_DIR, "/run", 0755, NULL);
+	if (m->env->build)
+		add_own(&list, STANDIN_DIR, "/run/sbx", 0755, NULL);
 	add_own(&list, STANDIN_DIR, "/sys", 0755, NULL);
 	add_own(&list, STANDIN_DIR, "/tmp", 01777, NULL);
 	if (plan->base == BASE_HOST) {
 		hide_all(m);
 		add_host_base(&list, m);
 	}
-	if (m->env->image && !m->env->image->over_host)
+	if (m->env->image && !m->env->image->over_host && !m->env->build)
 		add_accounts(&list, m);
 	add_etc(&list, m);
 	for (size_t i = 0; i < plan->n_mounts; i++)

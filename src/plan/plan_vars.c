@@ -81,6 +81,9 @@ static void put_own(struct making *m, struct vars *vars)
 	const struct plan *plan = m->plan;
 	const char *path = own_value(vars, "PATH");
 
+	/* What is built must not depend on who builds it: it brings all of them. */
+	if (m->env->build)
+		return;
 	put(vars, "PATH",
 	    path && path[0] == '/' ? arena_printf(m->a, INSIDE_FIRST, plan->home, path)
 				   : arena_printf(m->a, INSIDE_PATH, plan->home));

@@ -5,6 +5,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -140,5 +141,96 @@ int view_call(const struct plan *plan, int (*fn)(const struct view *v, void *arg
 	args.hostfs = host.sock;
 	r = userns_call(plan, call_with_view, &args, err);
 	hostfs_done(&host);
+	return r;
+}
+
+/* ---- whole roots ---- */
+
+struct roots_args {
+	const struct plan *plan, *from;
+	int hostfs, from_hostfs;
+	int (*fn)(const struct view_roots *v, void *arg, struct err *err);
+	void *arg;
+};
+
+static int enter_folder(const struct plan *plan, struct err *err)
+{
+	if (chdir(plan->env_dir) < 0)
+		return err_errno(err, errno, "cannot look at '%s'", plan->env_dir);
+	return 0;
+}
+
+static int show_from(const struct roots_args *args, struct service *ret_fuse, int *ret,
+		     struct err *err)
+{
+	struct sources sources = {0};
+	const struct root_parts parts = {
+		.sources = &sources, .hostfs = args->from_hostfs, .lock_fd = -1};
+	int r;
+
+	if (enter_folder(args->from, err) < 0 || sources_open_root(args->from, &sources, err) < 0)
+		return -1;
+	r = root_build_lower(args->from, &parts, ret, ret_fuse, err);
+	sources_done(&sources);
+	return r;
+}
+
+static int show_root(const struct roots_args *args, struct service *ret_fuse, int *ret,
+		     struct err *err)
+{
+	struct sources sources = {0};
+	const struct root_parts parts = {
+		.sources = &sources, .hostfs = args->hostfs, .lock_fd = -1};
+	int r;
+
+	if (enter_folder(args->plan, err) < 0 || sources_open_root(args->plan, &sources, err) < 0)
+		return -1;
+	r = root_build(args->plan, &parts, ret_fuse, err);
+	sources_done(&sources);
+	if (r < 0)
+		return -1;
+	*ret = open("root", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	return *ret < 0 ? err_errno(err, errno, "cannot open the root of '%s'", args->plan->env_dir)
+			: 0;
+}
+
+static int call_with_roots(void *arg, struct err *err)
+{
+	const struct roots_args *args = arg;
+	struct service fuse[2] = {SERVICE_NONE, SERVICE_NONE};
+	struct view_roots roots = {.root = -1, .from = -1};
+
+	if (unshare(CLONE_NEWNS) < 0)
+		return err_errno(err, errno, "cannot make a mount namespace");
+	if (mnt_make_slave(err) < 0 ||
+	    (args->from && show_from(args, &fuse[0], &roots.from, err) < 0) ||
+	    show_root(args, &fuse[1], &roots.root, err) < 0)
+		return -1;
+	(void)umask(0);
+	/* With one id it is the only one already. */
+	if (args->plan->rung != RUNG_SINGLE &&
+	    (setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0))
+		return err_errno(err, errno, "cannot become root in the user namespace");
+	return args->fn(&roots, args->arg, err);
+}
+
+int view_call_roots(const struct plan *plan, const struct plan *from,
+		    int (*fn)(const struct view_roots *v, void *arg, struct err *err), void *arg,
+		    struct err *err)
+{
+	struct roots_args args = {.plan = plan, .from = from, .fn = fn, .arg = arg};
+	struct hostfs host[2] = {HOSTFS_NONE, HOSTFS_NONE};
+	int r = 0;
+
+	if (plan->base == BASE_HOST)
+		r = hostfs_start(plan, -1, &host[0], err);
+	if (r == 0 && from && from->base == BASE_HOST)
+		r = hostfs_start(from, -1, &host[1], err);
+	args.hostfs = host[0].sock;
+	args.from_hostfs = host[1].sock;
+	if (r == 0)
+		r = userns_call(plan, call_with_roots, &args, err);
+	hostfs_done(&host[0]);
+	hostfs_done(&host[1]);
 	return r;
 }

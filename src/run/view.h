@@ -31,4 +31,18 @@ struct view {
 int view_call(const struct plan *plan, int (*fn)(const struct view *v, void *arg, struct err *err),
 	      void *arg, struct err *err);
 
+/* Whole roots, opened for reading. */
+struct view_roots {
+	int root; /* with the stand-ins and the upper folder, written through an overlay; -1: none */
+	int from; /* another environment's, below its upper folder and read-only; -1: none */
+};
+
+/*
+ * The same with roots: that of `plan`, which must not run meanwhile, to be changed from outside, and that of `from` (or
+ * NULL) to be read.  fn runs as the root of these roots.
+ */
+int view_call_roots(const struct plan *plan, const struct plan *from,
+		    int (*fn)(const struct view_roots *v, void *arg, struct err *err), void *arg,
+		    struct err *err);
+
 #endif

@@ -101,6 +101,30 @@ static void sudo_only_with_its_helper(void **state)
 	assert_null(standin_of(made(w), "/usr/local/bin/sudo"));
 }
 
+/* What a step writes anywhere stays in its layer, and nothing tells of who builds. */
+static void a_build_has_nothing_of_its_own(void **state)
+{
+	static const struct plan_image image = {.ref = "scratch", .digest = ""};
+	struct world *w = *state;
+	const struct plan *plan;
+
+	w->env.build = true;
+	w->env.project = "/home/me";
+	w->env.image = &image;
+	w->env.sudo_helper = false;
+	w->profile.base.kind = BASE_REGISTRY;
+	plan = made(w);
+	assert_null(step_of(plan, MOUNT_TMPFS, "/tmp"));
+	assert_null(step_of(plan, MOUNT_TMPFS, "/run"));
+	assert_non_null(step_of(plan, MOUNT_TMPFS, "/run/sbx"));
+	assert_non_null(standin_of(plan, "/run/sbx"));
+	assert_null(standin_of(plan, "/etc/passwd"));
+	for (size_t i = 0; i < plan->n_mounts; i++)
+		assert_true(plan->mounts[i].kind != MOUNT_BIND);
+	for (const char *const *v = (const char *const *)plan->env; *v; v++)
+		assert_null(strstr(*v, "me"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -109,6 +133,7 @@ int main(void)
 		WORLD_TEST(only_harmless_devices),
 		WORLD_TEST(sysfs_needs_an_own_network),
 		WORLD_TEST(sudo_only_with_its_helper),
+		WORLD_TEST(a_build_has_nothing_of_its_own),
 	};
 
 	return cmocka_run_group_tests_name("plan_mounts", tests, NULL, NULL);
