@@ -118,10 +118,21 @@ static int put_blob(struct writer *w, const char *hex, const char *name, struct 
 	return end(w, name, size, fd, r < 0 ? NULL : err) < 0 ? -1 : r;
 }
 
+/* In a tar, too: what unpacks it as an ordinary user may not be able to make them with the owner that it thinks of. */
 static int make_folders(const struct archive_out *out, struct err *err)
 {
-	if (mkdirat(out->fd, "blobs", 0755) < 0 || mkdirat(out->fd, "blobs/sha256", 0755) < 0)
-		return failed("blobs/sha256", err);
+	static const char *const names[] = {"blobs", "blobs/sha256"};
+	const struct stat st = {.st_mode = S_IFDIR | 0755};
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		const struct tar_entry e = {.path = names[i], .st = &st};
+		_cleanup_buf_ struct buf b = {0};
+
+		tar_header(&b, &e);
+		if (out->format == ARCHIVE_OCI_DIR ? mkdirat(out->fd, names[i], 0755) < 0
+						   : fs_write_all(out->fd, b.p, b.len) < 0)
+			return failed(names[i], err);
+	}
 	return 0;
 }
 
@@ -204,7 +215,7 @@ int archive_out(struct arena *a, const struct archive_out *out, struct err *err)
 		return -1;
 	for (size_t i = 0; i < info.manifest.n; i++)
 		w.total += info.manifest.layers[i].size;
-	if (out->format == ARCHIVE_OCI_DIR && make_folders(out, err) < 0)
+	if (out->format != ARCHIVE_DOCKER && make_folders(out, err) < 0)
 		return -1;
 	if ((out->format == ARCHIVE_DOCKER ? put_docker(&w, &info, err) : put_oci(&w, &info, err)) <
 	    0)
