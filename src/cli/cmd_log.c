@@ -30,6 +30,7 @@ struct shown {
 	const struct commit *commit;
 	struct layer_info info;
 	bool there; /* its layer can be read */
+	bool of_image;
 	struct strv tags;
 };
 
@@ -55,6 +56,7 @@ static void look(struct arena *a, const struct workplace *w, struct shown *v)
 		struct err why = {0};
 
 		v[i].commit = &w->env.chain.v[i];
+		v[i].of_image = i < w->env.image.n;
 		if (layer_open(a, &w->store, v[i].commit->digest, &fd, &v[i].info, &why) == 0)
 			v[i].there = true;
 		else
@@ -76,6 +78,7 @@ static int log_json(const struct shown *v, size_t n, struct err *err)
 		json_object_set_new(o, "created", json_integer(v[i].commit->created));
 		json_object_set_new(o, "message", out_json_string(v[i].commit->message));
 		json_object_set_new(o, "by", out_json_string(v[i].commit->by));
+		json_object_set_new(o, "image", json_boolean(v[i].of_image));
 		json_object_set_new(o, "tags", tags);
 		if (v[i].there) {
 			json_object_set_new(o, "bytes", json_integer((json_int_t)v[i].info.bytes));
@@ -95,7 +98,8 @@ static void add_row(struct buf *b, const struct shown *s)
 	time_t created = (time_t)s->commit->created;
 	struct tm tm;
 
-	if (localtime_r(&created, &tm))
+	/* Who made it may not have said. */
+	if (created != 0 && localtime_r(&created, &tm))
 		(void)strftime(day, sizeof(day), "%Y-%m-%d %H:%M", &tm);
 	if (s->there)
 		out_size(&size, s->info.bytes);

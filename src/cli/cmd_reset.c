@@ -5,10 +5,12 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "cli/base.h"
 #include "cli/care.h"
 #include "cli/command.h"
 #include "cli/history.h"
 #include "cli/out.h"
+#include "conf/profile.h"
 #include "plan/plan.h"
 #include "run/view.h"
 #include "store/env_chain.h"
@@ -17,11 +19,14 @@
 
 struct values {
 	struct where where;
+	bool rebase;
 };
 
 static const struct opt opts[] = {
 	OPT_ENV(struct values),
 	OPT_DIRECTORY(struct values),
+	{"rebase", 0, NULL, offsetof(struct values, rebase),
+	 "go over to the base that the profile names now"},
 	{0},
 };
 
@@ -29,6 +34,8 @@ struct job {
 	const struct store *store;
 	struct env *env;
 	struct chain chain;
+	bool rebase;
+	const struct env_from *from; /* with rebase; NULL: no image */
 };
 
 static int reset_inside(void *arg, struct err *err)
@@ -36,6 +43,8 @@ static int reset_inside(void *arg, struct err *err)
 	_cleanup_arena_ struct arena *a = arena_new();
 	struct job *job = arg;
 
+	if (job->rebase)
+		return env_set_image(a, job->store, job->env, job->from, err);
 	return env_set_chain(a, job->store, job->env, &job->chain, err);
 }
 
@@ -69,7 +78,7 @@ static int have_trees(struct arena *a, const struct workplace *w, const struct p
 
 static void tell(const struct workplace *w, const struct chain *chain)
 {
-	const struct commit *top = chain->n > 0 ? &chain->v[chain->n - 1] : NULL;
+	const struct commit *top = chain->n > w->env.image.n ? &chain->v[chain->n - 1] : NULL;
 	_cleanup_buf_ struct buf message = {0};
 
 	if (!top) {
@@ -103,6 +112,34 @@ static void tell_left(const struct chain *old, size_t n)
 			 n == 1 ? "" : "s", HISTORY_SHORT, old->v[old->n - 1].digest);
 }
 
+/* To the base that the profile names: what it is by now, and what its lock file pins. */
+static int rebase(struct arena *a, struct workplace *w, struct err *err)
+{
+	struct job job = {.store = &w->store, .env = &w->env, .rebase = true};
+	const size_t left = w->env.chain.n - w->env.image.n;
+	struct base base = {0};
+	const struct plan *plan;
+	struct env_from from;
+	int r;
+
+	if (history_plan(a, w, &plan, err) < 0 ||
+	    base_get(a, &w->store, w->profile, w->project, plan, &base, err) < 0)
+		return -1;
+	if (base.ref) {
+		from = base_from(&base, plan);
+		job.from = &from;
+	}
+	r = userns_call(plan, reset_inside, &job, err);
+	base_done(&w->store, &base);
+	if (r < 0)
+		return -1;
+	log_info("'%s' stands on '%s' now", w->env_name, profile_base(a, w->profile));
+	if (left > 0)
+		log_info("%zu layer%s left behind, which lay on another base; a tag keeps its own",
+			 left, left == 1 ? "" : "s");
+	return 0;
+}
+
 static int reset(const struct cli *cli, const void *values, struct err *err)
 {
 	const struct values *v = values;
@@ -114,10 +151,14 @@ static int reset(const struct cli *cli, const void *values, struct err *err)
 	const struct plan *plan;
 	struct chain old;
 
+	if (v->rebase && word)
+		return err_kind(err, ERR_USAGE, "sbx reset --rebase takes no LAYER");
 	if (history_open(cli->a, &v->where, &w, err) < 0 ||
 	    history_hold(cli->a, &w, "reset", &held, err) < 0)
 		return -1;
 	care_tidy(cli->a, &w.store);
+	if (v->rebase)
+		return rebase(cli->a, &w, err);
 	old = w.env.chain;
 	job.chain = old;
 	if (word && history_chain(cli->a, &w, word, &job.chain, err) < 0)
@@ -144,7 +185,9 @@ const struct command *cmd_reset(void)
 				 "Take away all changes of the environment's root since its last layer.  With LAYER,\n"
 				 "go to that state: at least four digits of its digest, a tag, `base` for none at\n"
 				 "all, or `-` for what the last reset went away from: its layers are kept until the\n"
-				 "next such reset, or `sbx gc --all`.  Home and project are not touched.",
+				 "next such reset, or `sbx gc --all`.  On an image, `base` is the image.  --rebase\n"
+				 "takes the base that the profile names by now, without any of the old layers.\n"
+				 "Home and project are not touched.",
 			 .opts = opts,
 			 .max_args = 1},
 		.values_size = sizeof(struct values),

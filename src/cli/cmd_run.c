@@ -32,7 +32,7 @@ static int dry_run(struct arena *a, struct workplace *w, struct err *err)
 	struct err why = {0};
 
 	/* An environment that is not there yet is planned for, not made. */
-	if (open_env(a, false, w, &why) < 0 && why.errnum != ENOENT) {
+	if (open_env(a, w, &why) < 0 && why.errnum != ENOENT) {
 		*err = why;
 		return -1;
 	}

@@ -49,11 +49,11 @@ static int squash_inside(const struct view *v, void *arg, struct err *err)
 }
 
 /* The message of the layer, where none was given: those of what it is made of. */
-static const char *join_messages(struct arena *a, const struct chain *c)
+static const char *join_messages(struct arena *a, const struct chain *c, size_t from)
 {
 	_cleanup_buf_ struct buf b = {0};
 
-	for (size_t i = 0; i < c->n; i++) {
+	for (size_t i = from; i < c->n; i++) {
 		if (!c->v[i].message[0])
 			continue;
 		if (b.len > 0)
@@ -83,19 +83,19 @@ static int make(struct arena *a, struct workplace *w, const char *message, struc
 	struct workplace bare = *w;
 	const struct plan *plan;
 
-	bare.env.chain = (struct chain){0};
+	bare.env.chain.n = w->env.image.n;
 	if (read_host(a, w, &job.in.host, err) < 0 || history_plan(a, &bare, &plan, err) < 0)
 		return -1;
 	job.in.owners = plan->rung == RUNG_SUBIDS;
 	job.in.now = (int64_t)time(NULL);
-	job.in.message = message ? message : join_messages(a, &w->env.chain);
+	job.in.message = message ? message : join_messages(a, &w->env.chain, w->env.image.n);
 	job.in.by = "sbx squash";
 	job.in.progress = progress_tell;
 	job.in.progress_ctx = &job.progress;
 	job.result = care_shared(sizeof(*job.result));
 	if (view_call(plan, squash_inside, &job, err) < 0)
 		return -1;
-	log_info("made one layer of %zu", w->env.chain.n);
+	log_info("made one layer of %zu", w->env.chain.n - w->env.image.n);
 	buf_printf(&digest, "%s\n", job.result->digest);
 	return out_write(&digest, err);
 }
@@ -105,14 +105,16 @@ static int run(const struct cli *cli, const void *values, struct err *err)
 	const struct values *v = values;
 	_cleanup_workplace_ struct workplace w = WORKPLACE_EMPTY;
 	__attribute__((cleanup(client_hold_done))) struct client_hold held = CLIENT_HOLD_NONE;
+	size_t n;
 
 	if (history_open(cli->a, &v->where, &w, err) < 0 ||
 	    care_sweep(cli->a, &w.store, NULL, NULL, err) < 0 ||
 	    history_hold(cli->a, &w, "squash", &held, err) < 0)
 		return -1;
-	if (w.env.chain.n < 2) {
-		log_info("nothing to squash: '%s' has %zu layer%s", w.env_name, w.env.chain.n,
-			 w.env.chain.n == 1 ? "" : "s");
+	n = w.env.chain.n - w.env.image.n;
+	if (n < 2) {
+		log_info("nothing to squash: '%s' has %zu layer%s%s", w.env_name, n,
+			 n == 1 ? "" : "s", w.env.image.ref ? " over its image" : "");
 		return 0;
 	}
 	return make(cli->a, &w, v->message, err);
@@ -125,10 +127,10 @@ const struct command *cmd_squash(void)
 			{.name = "squash",
 			 .summary = "make one layer of all",
 			 .details =
-				 "Make one layer of all that the environment has, and print its digest.  What the\n"
-				 "environment shows stays the same, to the byte, and so does what is not committed.\n"
-				 "The old layers stay as long as a tag or another environment needs them; sbx gc\n"
-				 "removes the others.",
+				 "Make one layer of all that the environment has (over its image, where it stands\n"
+				 "on one), and print its digest.  What the environment shows stays the same, to the\n"
+				 "byte, and so does what is not committed.  The old layers stay as long as a tag or\n"
+				 "another environment needs them; sbx gc removes the others.",
 			 .opts = opts},
 		.values_size = sizeof(struct values),
 		.run = run,

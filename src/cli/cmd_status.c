@@ -7,8 +7,10 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "cli/base.h"
 #include "cli/command.h"
 #include "cli/history.h"
+#include "cli/lock.h"
 #include "cli/open.h"
 #include "cli/out.h"
 #include "conf/profile.h"
@@ -36,6 +38,8 @@ struct status {
 	const char *home;
 	const char *layer;   /* the digest of its last layer */
 	const char *other;   /* the host that this layer was made over, where that is another */
+	const char *image;   /* that it stands on, or would */
+	const char *note;    /* what of that is to be told */
 	const char *trouble; /* why it could not be planned here */
 	bool running;
 	bool old_profile; /* it runs what sbx.ini said before */
@@ -80,6 +84,34 @@ static void ask_plan(struct arena *a, struct status *s)
 	s->home = arena_printf(a, "%s/home", plan->env_dir);
 }
 
+/* An environment stays with what it was made with. */
+static void ask_image(struct arena *a, struct status *s)
+{
+	const struct workplace *w = s->w;
+	const char *base = profile_base(a, w->profile);
+	const char *known;
+	struct err why = {0};
+
+	s->image = w->env.id ? w->env.image.ref : profile_is_image(w->profile) ? base : NULL;
+	if (!w->env.id)
+		return;
+	if (open_check_base(a, w, &why) < 0) {
+		s->note = arena_printf(a,
+				       "the profile's base is '%s' by now: sbx reset --rebase "
+				       "goes over to it",
+				       base);
+		return;
+	}
+	if (!s->image)
+		return;
+	known = base_known(a, &w->store, s->image, w->project);
+	if (known && strcmp(known, w->env.image.manifest) != 0)
+		s->note = "the image of that name is another by now: sbx reset --rebase goes over "
+			  "to it";
+	else if (lock_check_env(a, w, &why) < 0)
+		s->note = arena_strdup(a, why.msg);
+}
+
 static void ask_layers(struct arena *a, struct status *s)
 {
 	const struct chain *c = &s->w->env.chain;
@@ -109,6 +141,11 @@ static int print_json(const struct status *s, struct err *err)
 	json_object_set_new(o, "profile_changed", json_boolean(s->running && s->old_profile));
 	json_object_set_new(o, "ids", out_json_string(s->rung));
 	json_object_set_new(o, "driver", out_json_string(s->driver));
+	json_object_set_new(o, "image", out_json_string(s->image));
+	json_object_set_new(o, "image_digest",
+			    out_json_string(w->env.image.ref ? w->env.image.manifest : NULL));
+	json_object_set_new(o, "image_layers", json_integer((json_int_t)w->env.image.n));
+	json_object_set_new(o, "note", out_json_string(s->note));
 	json_object_set_new(o, "layers", json_integer((json_int_t)w->env.chain.n));
 	json_object_set_new(o, "layer", out_json_string(s->layer));
 	json_object_set_new(o, "layer_host", out_json_string(s->other));
@@ -131,11 +168,12 @@ static const char *layers(struct arena *a, const struct workplace *w)
 	const struct chain *c = &w->env.chain;
 	const struct commit *top;
 
-	if (!w->env.id || c->n == 0)
+	if (!w->env.id || c->n <= w->env.image.n)
 		return "none (sbx commit makes one)";
 	top = &c->v[c->n - 1];
-	return arena_printf(a, "%zu, the last %.*s%s%s%s", c->n, HISTORY_SHORT, top->digest,
-			    top->message[0] ? " (" : "", top->message, top->message[0] ? ")" : "");
+	return arena_printf(a, "%zu, the last %.*s%s%s%s", c->n - w->env.image.n, HISTORY_SHORT,
+			    top->digest, top->message[0] ? " (" : "", top->message,
+			    top->message[0] ? ")" : "");
 }
 
 static int print_text(struct arena *a, const struct status *s, struct err *err)
@@ -160,12 +198,20 @@ static int print_text(struct arena *a, const struct status *s, struct err *err)
 	line(&b, "state", state.p);
 	line(&b, "ids", s->rung);
 	line(&b, "root", s->driver);
+	if (s->image)
+		line(&b, "image",
+		     w->env.image.ref ? arena_printf(a, "%s (%.*s, %zu layer%s)", s->image,
+						     HISTORY_SHORT, w->env.image.manifest,
+						     w->env.image.n, w->env.image.n == 1 ? "" : "s")
+				      : s->image);
 	line(&b, "layers", layers(a, w));
 	line(&b, "network", net_mode_name(w->profile->net.mode));
 	line(&b, "home", s->home);
 	if (s->running && s->old_profile)
 		line(&b, "note",
 		     "sbx.ini has changed since it started: sbx stop, to start with it");
+	if (s->note)
+		line(&b, "note", s->note);
 	if (s->other)
 		line(&b, "note",
 		     arena_printf(a, "its last layer was made over another host: %s", s->other));
@@ -183,12 +229,13 @@ static int status(const struct cli *cli, const void *values, struct err *err)
 
 	if (open_project(cli->a, &v->where, &w, err) < 0 || open_profile(cli->a, &w, err) < 0)
 		return -1;
-	if (open_env(cli->a, false, &w, &why) < 0 && why.errnum != ENOENT) {
+	if (open_env(cli->a, &w, &why) < 0 && why.errnum != ENOENT) {
 		*err = why;
 		return -1;
 	}
 	s.name = w.profile->name.s;
 	ask_layers(cli->a, &s);
+	ask_image(cli->a, &s);
 	if (ask_running(&s, err) < 0)
 		return -1;
 	ask_plan(cli->a, &s);

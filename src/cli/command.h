@@ -34,6 +34,7 @@ const struct command *cmd_list(void);
 const struct command *cmd_rm(void);
 const struct command *cmd_diff(void);
 const struct command *cmd_commit(void);
+const struct command *cmd_lock(void);
 const struct command *cmd_log(void);
 const struct command *cmd_reset(void);
 const struct command *cmd_fork(void);

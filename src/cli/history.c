@@ -27,7 +27,7 @@ int history_open(struct arena *a, const struct where *where, struct workplace *w
 {
 	if (open_project(a, where, w, err) < 0 || open_profile(a, w, err) < 0)
 		return -1;
-	return open_env(a, false, w, err);
+	return open_env(a, w, err);
 }
 
 const char *const *history_excluded(struct arena *a, const struct workplace *w)
@@ -61,7 +61,8 @@ int history_plan(struct arena *a, const struct workplace *w, const struct plan *
 	profile_defaults(a, any);
 	any->net.mode = NET_NONE;
 	any->user.as = w->env.as == 1 + AS_ROOT ? AS_ROOT : AS_SELF;
-	if (w->profile)
+	/* Without an image of its own, it was made before the profile named one. */
+	if (w->profile && !profile_is_image(w->profile))
 		any->base = w->profile->base;
 	with.profile = any;
 	return open_plan(a, &with, ret, err);
@@ -94,7 +95,9 @@ const char *history_base(struct arena *a, const struct workplace *w)
 {
 	const char *ref = w->profile->base.ref;
 
-	if (w->profile->base.kind == BASE_HOST)
+	if (w->env.image.ref)
+		return arena_printf(a, "image:%s", w->env.image.manifest);
+	if (w->profile->base.kind == BASE_HOST || profile_is_image(w->profile))
 		return "host";
 	return arena_printf(a, "dir:%s",
 			    ref[0] == '/' ? ref : path_clean(a, path_join(a, w->project, ref)));
@@ -270,6 +273,20 @@ static size_t find_digits(const struct chain *c, const char *digits, size_t *ret
 	return found;
 }
 
+/* What lies on an image has its layers: on another base they would be in the way, or missing. */
+static int check_tag_base(struct arena *a, const struct workplace *w, const struct tag *tag,
+			  struct err *err)
+{
+	const char *image = "image:";
+
+	if (!str_starts(tag->base, image) && !w->env.image.ref)
+		return 0;
+	if (w->env.image.ref && str_eq(tag->base, history_base(a, w)))
+		return 0;
+	err_kind(err, ERR_USAGE, "the tag '%s' lies on another base: %s", tag->name, tag->base);
+	return err_hint(err, "an environment on that base can have it");
+}
+
 int history_chain(struct arena *a, const struct workplace *w, const char *word, struct chain *ret,
 		  struct err *err)
 {
@@ -280,7 +297,7 @@ int history_chain(struct arena *a, const struct workplace *w, const char *word, 
 	size_t n;
 
 	if (strcmp(word, "base") == 0) {
-		*ret = part_of(chain, 0);
+		*ret = part_of(chain, w->env.image.n);
 		return 0;
 	}
 	if (strcmp(word, "-") == 0 && w->env.previous.n > 0) {
@@ -292,13 +309,18 @@ int history_chain(struct arena *a, const struct workplace *w, const char *word, 
 		chain = &w->env.previous;
 		n = find_digits(chain, word, &at);
 	}
+	if (n == 1 && at + 1 < w->env.image.n) {
+		err_kind(err, ERR_USAGE, "'%s' is a layer within the image '%s'", word,
+			 w->env.image.ref);
+		return err_hint(err, "'base' is the whole of it");
+	}
 	if (n == 1) {
 		*ret = part_of(chain, at + 1);
 		return 0;
 	}
 	if (tag_get(a, &w->store, word, &tag, &why) == 0) {
 		*ret = tag.chain;
-		return 0;
+		return check_tag_base(a, w, &tag, err);
 	}
 	if (n > 1) {
 		err_kind(err, ERR_USAGE, "'%s' begins more than one layer", word);
@@ -319,8 +341,9 @@ const char *history_other_host(struct arena *a, const struct workplace *w, bool 
 	struct layer_info info;
 	struct err why = {0};
 
-	if (w->profile->base.kind != BASE_HOST || c->n == 0 ||
-	    layer_open(a, &w->store, c->v[c->n - 1].digest, &fd, &info, &why) < 0 || !info.host)
+	if (!(w->env.image.ref ? w->env.image.over_host : w->profile->base.kind == BASE_HOST) ||
+	    c->n == 0 || layer_open(a, &w->store, c->v[c->n - 1].digest, &fd, &info, &why) < 0 ||
+	    !info.host)
 		return NULL;
 	if (packages)
 		return strcmp(info.host, fingerprint_host(a)) == 0 ? NULL : info.host;

@@ -44,7 +44,7 @@ int history_read_anew(struct arena *a, struct workplace *w, struct err *err);
 /* A commit that a crash left half-done counts: add it to the chain, as its end will. */
 void history_add_pending(struct arena *a, struct env *e);
 
-/* What the layers lie on, for a tag: "host", "dir:/path". */
+/* What the layers lie on, for a tag: "host", "dir:/path", "image:MANIFEST" (of which they hold the layers). */
 const char *history_base(struct arena *a, const struct workplace *w);
 
 /* May the environment have a tag of that name?  Not where it is one of another project: it would lose it. */
@@ -62,7 +62,7 @@ const char *const *history_excluded(struct arena *a, const struct workplace *w);
 const char *const *history_trees(struct arena *a, const struct store *s, const struct env *e);
 
 /*
- * The chain that `word` means: "base" (an empty one), "-" (the one that the last reset went away from), a
+ * The chain that `word` means: "base" (the image's layers, or none), "-" (the one that the last reset went away from), a
  * layer of the environment, or of that one, by at least four digits of its digest (the chain up to
  * it), or a tag.
  */

@@ -50,6 +50,7 @@ static const struct {
 	{NULL, cmd_push},
 	{NULL, cmd_login},
 	{NULL, cmd_logout},
+	{NULL, cmd_lock},
 	{"trust and diagnosis", cmd_allow},
 	{NULL, cmd_profile},
 	{NULL, cmd_doctor},

@@ -11,8 +11,10 @@
 #include "base/mem.h"
 #include "base/path.h"
 #include "base/str.h"
+#include "cli/base.h"
 #include "cli/beside.h"
 #include "cli/history.h"
+#include "cli/lock.h"
 #include "cli/passed.h"
 #include "conf/trust.h"
 #include "plan/host.h"
@@ -67,14 +69,11 @@ int open_project(struct arena *a, const struct where *where, struct workplace *w
 	return store_open(a, &w->store, err);
 }
 
-int open_env(struct arena *a, bool create, struct workplace *w, struct err *err)
+int open_env(struct arena *a, struct workplace *w, struct err *err)
 {
-	int r = create ? env_open_or_make(a, &w->store, w->project, w->env_name, &w->env, err)
-		       : env_open(a, &w->store, w->project, w->env_name, &w->env, err);
-
-	if (r == 0)
+	if (env_open(a, &w->store, w->project, w->env_name, &w->env, err) == 0)
 		return 0;
-	if (!create && err->errnum == ENOENT) {
+	if (err->errnum == ENOENT) {
 		err_set(err, "there is no environment '%s' of '%s' yet", w->env_name, w->project);
 		err->errnum = ENOENT;
 		err_hint(err, "sbx enter makes it; sbx list shows those that are there");
@@ -86,7 +85,7 @@ int open_env_of(struct arena *a, const struct where *where, const char *id, stru
 		struct err *err)
 {
 	if (!id)
-		return open_project(a, where, w, err) < 0 ? -1 : open_env(a, false, w, err);
+		return open_project(a, where, w, err) < 0 ? -1 : open_env(a, w, err);
 	if (store_open(a, &w->store, err) < 0)
 		return -1;
 	if (env_open_id(a, &w->store, id, &w->env, err) < 0) {
@@ -156,10 +155,19 @@ static int check_sources(const struct plan *plan, const struct origin *base, str
 	return 0;
 }
 
+/* An environment on an image has that one's base, whatever the profile says by now. */
+static bool on_host(const struct workplace *w)
+{
+	if (w->env.id && w->env.image.ref)
+		return w->env.image.over_host;
+	return w->profile->base.kind == BASE_HOST;
+}
+
 int open_plan(struct arena *a, const struct workplace *w, const struct plan **ret, struct err *err)
 {
 	const struct plan *plan;
 	struct host_facts facts = {0};
+	struct plan_image image;
 	bool made = w->env.id != NULL;
 	const char *id = made ? w->env.id : env_id(a, w->project, w->env_name);
 	const char *sudo = beside_find(a, "run", "sudo");
@@ -177,12 +185,47 @@ int open_plan(struct arena *a, const struct workplace *w, const struct plan **re
 		.upper = made ? w->env.upper : NULL,
 	};
 
-	if (host_probe(a, w->store.fd, w->profile->base.kind == BASE_HOST, &facts, err) < 0 ||
-	    plan_make(a, w->profile, &facts, &env, &plan, err) < 0 ||
+	if (host_probe(a, w->store.fd, on_host(w), &facts, err) < 0)
+		return -1;
+	if (made && w->env.image.ref) {
+		base_facts(a, &w->store, &w->env, facts.shell, &image);
+		env.image = &image;
+	}
+	if (plan_make(a, w->profile, &facts, &env, &plan, err) < 0 ||
 	    check_sources(plan, &w->profile->base.at, err) < 0)
 		return -1;
 	*ret = plan;
 	return 0;
+}
+
+int open_check_base(struct arena *a, const struct workplace *w, struct err *err)
+{
+	const char *ref = w->env.image.ref;
+	const char *base = profile_base(a, w->profile);
+
+	if (profile_is_image(w->profile) ? str_eq(ref, base) : !ref)
+		return 0;
+	(void)err_set(err, "cannot enter '%s': it stands on %s%s%s, and the profile's base is '%s'",
+		      w->env_name, ref ? "'" : "", ref ? ref : "the host's root, or a folder",
+		      ref ? "'" : "", base);
+	(void)err_hint(
+		err, "to put it there, without what was changed in it: sbx reset --rebase; or make "
+		     "another one: -e NAME");
+	return w->profile->base.at.file ? err_prefix(err, "%s:%d", w->profile->base.at.file,
+						     w->profile->base.at.line)
+					: -1;
+}
+
+/* The name means another image by now: the environment stays with the one it was made with. */
+static void warn_moved(struct arena *a, const struct workplace *w)
+{
+	const char *known =
+		w->env.image.ref ? base_known(a, &w->store, w->env.image.ref, w->project) : NULL;
+
+	if (known && strcmp(known, w->env.image.manifest) != 0)
+		log_warn("'%s' is another image by now; '%s' stays on the one that it was made "
+			 "with, until sbx reset --rebase",
+			 w->env.image.ref, w->env_name);
 }
 
 /*
@@ -204,8 +247,9 @@ static int connect_or_start(struct arena *a, struct workplace *w, const struct p
 			return -1;
 	}
 	/* Only now: a command in a running sandbox must not wait for what only starting one needs. */
-	if (!*ret_plan && open_plan(a, w, ret_plan, err) < 0)
+	if (lock_check_env(a, w, err) < 0 || (!*ret_plan && open_plan(a, w, ret_plan, err) < 0))
 		return -1;
+	warn_moved(a, w);
 	other = history_other_host(a, w, false);
 	if (other)
 		log_warn("the layers of '%s' were made over another host (%s): they may not fit",
@@ -242,6 +286,34 @@ static int start_folder(struct arena *a, const struct workplace *w, const char *
 	return 0;
 }
 
+/* By *ret_plan: on what the profile names, which is fetched where it is not there. */
+static int make_on_base(struct arena *a, struct workplace *w, const struct plan **ret_plan,
+			struct err *err)
+{
+	struct base base = {0};
+	struct env_want want = {.project = w->project, .name = w->env_name};
+	struct env_from from;
+	int r;
+
+	if (base_get(a, &w->store, w->profile, w->project, *ret_plan, &base, err) < 0)
+		return -1;
+	if (base.ref) {
+		from = base_from(&base, *ret_plan);
+		want.from = &from;
+	}
+	/* `sbx rm` may take away what was made a moment before. */
+	for (int i = 0; i < START_TRIES; i++) {
+		r = env_open_or_make_on(a, &w->store, &want, &w->env, err);
+		if (r == 0 || err->errnum != ENOENT)
+			break;
+	}
+	/* The plan is of one without layers: not if it stands on an image, or somebody was faster, and has committed. */
+	if (r == 0 && (w->env.upper_n != 1 || w->env.chain.n > 0))
+		*ret_plan = NULL;
+	base_done(&w->store, &base);
+	return r;
+}
+
 /*
  * The environment, made where missing; but not for a profile that cannot be planned, of which
  * nothing is to stay.  *ret_plan where one was made.
@@ -251,26 +323,15 @@ static int make_env(struct arena *a, struct workplace *w, const struct plan **re
 {
 	struct err why = {0};
 
-	if (open_env(a, false, w, &why) == 0)
-		return 0;
+	if (open_env(a, w, &why) == 0)
+		return open_check_base(a, w, err);
 	if (why.errnum != ENOENT) {
 		*err = why;
 		return -1;
 	}
-	if (open_plan(a, w, ret_plan, err) < 0)
+	if (open_plan(a, w, ret_plan, err) < 0 || make_on_base(a, w, ret_plan, err) < 0)
 		return -1;
-	/* `sbx rm` may take away what was made a moment before. */
-	for (int i = 0; i < START_TRIES; i++) {
-		if (open_env(a, true, w, err) == 0) {
-			/* Somebody was faster, and has committed, too: the plan is of a new one. */
-			if (w->env.upper_n != 1 || w->env.chain.n > 0)
-				*ret_plan = NULL;
-			return 0;
-		}
-		if (err->errnum != ENOENT)
-			return -1;
-	}
-	return -1;
+	return open_check_base(a, w, err);
 }
 
 int open_run(struct arena *a, struct workplace *w, const struct open_command *command,

@@ -61,8 +61,8 @@ int open_cwd(struct arena *a, const char *dir, const char **ret, struct err *err
 /* cwd, project, env_name, store. */
 int open_project(struct arena *a, const struct where *where, struct workplace *w, struct err *err);
 
-/* env.  Without `create`, not there is errnum ENOENT with a hint. */
-int open_env(struct arena *a, bool create, struct workplace *w, struct err *err);
+/* env.  Not there: errnum ENOENT, with a hint. */
+int open_env(struct arena *a, struct workplace *w, struct err *err);
 
 /* All of the above but the profile, of an environment that is there: the project's, or by its id. */
 int open_env_of(struct arena *a, const struct where *where, const char *id, struct workplace *w,
@@ -73,6 +73,12 @@ int open_profile(struct arena *a, struct workplace *w, struct err *err);
 
 /* An error that names each request of the profile that was not allowed, with its file and line. */
 int open_check_allowed(struct arena *a, const struct workplace *w, struct err *err);
+
+/*
+ * Does the environment stand on the base that the profile names, and that its lock file pins?  Only what it was
+ * made with counts: another is never taken in silence.
+ */
+int open_check_base(struct arena *a, const struct workplace *w, struct err *err);
 
 /* What is to be done on this machine; the environment may be missing yet. */
 int open_plan(struct arena *a, const struct workplace *w, const struct plan **ret, struct err *err);

@@ -137,24 +137,25 @@ static void test_env(void **state)
 
 	make_project(w, "");
 	open_all(w, "proj", &wp);
-	assert_int_equal(open_env(w->a, false, &wp, &err), -1);
+	assert_int_equal(open_env(w->a, &wp, &err), -1);
 	assert_int_equal(err.errnum, ENOENT);
 	assert_string_equal(err.msg,
 			    arena_printf(w->a, "there is no environment 'default' of '%s' yet",
 					 world_path(w, "proj")));
 	assert_string_equal(err.hint, "sbx enter makes it; sbx list shows those that are there");
 	assert_int_equal(count_envs(w, &wp), 0);
-	assert_int_equal(open_env(w->a, true, &wp, &err), 0);
+	assert_int_equal(env_open_or_make(w->a, &wp.store, wp.project, wp.env_name, &wp.env, &err),
+			 0);
 	assert_true(wp.env.fd >= 0);
 	assert_int_equal(count_envs(w, &wp), 1);
 	workplace_done(&wp);
 	open_all(w, "proj", &wp);
-	assert_int_equal(open_env(w->a, false, &wp, &err), 0);
+	assert_int_equal(open_env(w->a, &wp, &err), 0);
 	assert_string_equal(wp.env.project, world_path(w, "proj"));
 	/* What cannot be a name says so, also where nothing is to be made. */
 	env_done(&wp.env);
 	wp.env_name = "a/b";
-	assert_int_equal(open_env(w->a, false, &wp, &err), -1);
+	assert_int_equal(open_env(w->a, &wp, &err), -1);
 	assert_non_null(strstr(err.msg, "'a/b'"));
 }
 
@@ -169,7 +170,8 @@ static void test_env_by_id(void **state)
 	make_project(w, "");
 	assert_int_equal(open_env_of(w->a, &where, NULL, &wp, &err), -1);
 	assert_int_equal(err.errnum, ENOENT);
-	assert_int_equal(open_env(w->a, true, &wp, &err), 0);
+	assert_int_equal(env_open_or_make(w->a, &wp.store, wp.project, wp.env_name, &wp.env, &err),
+			 0);
 	id = arena_strdup(w->a, wp.env.id);
 	workplace_done(&wp);
 	assert_int_equal(open_env_of(w->a, &where, NULL, &wp, &err), 0);
@@ -313,7 +315,8 @@ static void test_plan(void **state)
 	assert_string_equal(plan->name, "proj");
 	assert_int_equal(count_envs(w, &wp), 0);
 	/* One that was made keeps its map, whatever could be had now: or it cannot be used. */
-	assert_int_equal(open_env(w->a, true, &wp, &err), 0);
+	assert_int_equal(env_open_or_make(w->a, &wp.store, wp.project, wp.env_name, &wp.env, &err),
+			 0);
 	rung = plan->rung == RUNG_SINGLE ? RUNG_SUBIDS : RUNG_SINGLE;
 	assert_int_equal(env_set_used(&wp.env, rung, 1, false, &err), 0);
 	plan = NULL;
