@@ -332,6 +332,24 @@ static int compare_xattrs(const void *p, const void *q)
 	return strcmp(a->name, b->name);
 }
 
+/* bsdtar writes each attribute in two dialects; a second value would be another one's choice. */
+static int drop_doubles(struct untar *u, struct untar_entry *e, struct err *err)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < e->n_xattrs; i++) {
+		const struct tar_xattr *x = &u->xattrs[i];
+		const struct tar_xattr *last = n > 0 ? &u->xattrs[n - 1] : NULL;
+
+		if (!last || !str_eq(last->name, x->name))
+			u->xattrs[n++] = *x;
+		else if (last->size != x->size || memcmp(last->value, x->value, x->size) != 0)
+			return untar_refuse(u->path.p, "it has an attribute twice", err);
+	}
+	e->n_xattrs = n;
+	return 0;
+}
+
 static int read_xattrs(struct untar *u, struct untar_entry *e, struct err *err)
 {
 	size_t n = (size_t)archive_entry_xattr_reset(u->entry);
@@ -353,11 +371,7 @@ static int read_xattrs(struct untar *u, struct untar_entry *e, struct err *err)
 	}
 	if (e->n_xattrs > 0)
 		qsort(u->xattrs, e->n_xattrs, sizeof(*u->xattrs), compare_xattrs);
-	for (size_t i = 1; i < e->n_xattrs; i++) {
-		if (str_eq(u->xattrs[i].name, u->xattrs[i - 1].name))
-			return untar_refuse(u->path.p, "it has an attribute twice", err);
-	}
-	return 0;
+	return drop_doubles(u, e, err);
 }
 
 /* All is read: is there more behind the end, where another reader might go on? */
