@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,9 +13,10 @@
 #include "store/diff_internal.h"
 
 /*
- * A path longer than this is refused: a tree of n folders one in the other has paths of n × n bytes
- * in all, which whoever works in the sandbox could make at no cost.
+ * What lies deeper is refused: a tree of n folders one in the other has paths of n × n bytes in all, which
+ * whoever works in the sandbox could make at no cost.  No path that a program can use at once is so deep.
  */
+#define DEPTH_LIMIT (PATH_MAX / 2)
 #define PATH_LIMIT 65536U
 
 /*
@@ -152,10 +154,19 @@ static void note_change(struct level *folder, const struct entry *e)
 		folder->left_out = true;
 }
 
-static int too_long(struct diff *d, const char *name)
+static int check_path(struct diff *d, const char *name)
 {
-	return err_set(d->w.err, "cannot compare '%.60s…/%.60s': its path has more than %u bytes",
-		       d->w.upper.path.p, name, PATH_LIMIT);
+	const char *folder = d->w.upper.path.p;
+
+	if (d->w.upper.n >= DEPTH_LIMIT)
+		err_set(d->w.err, "cannot compare '/%.60s…/%.60s': it lies in %d folders or more",
+			folder, name, DEPTH_LIMIT);
+	else if (d->w.upper.path.len + strlen(name) > PATH_LIMIT)
+		err_set(d->w.err, "cannot compare '/%.60s…/%.60s': its path has more than %u bytes",
+			folder, name, PATH_LIMIT);
+	else
+		return 0;
+	return err_hint(d->w.err, "remove it with `sbx run`, or all changes with `sbx reset`");
 }
 
 /* The folder of the last entry: enter it.  1, 0: it has vanished, -1. */
@@ -205,8 +216,8 @@ static int visit(struct diff *d, const struct diff_child *c)
 	bool lower_too = diff_has_lower(&d->w);
 	int r = 1;
 
-	if (d->w.upper.path.len + strlen(c->name) > PATH_LIMIT)
-		return too_long(d, c->name);
+	if (check_path(d, c->name) < 0)
+		return -1;
 	e = add_entry(d, c);
 	if (c->verdict == ENTRY_ADDED)
 		r = compare(d, c->name, e);

@@ -23,6 +23,10 @@
 
 #define CHUNK (1U << 20)
 
+/* A file that is larger, and so many times larger than what it takes of the disk, is refused. */
+#define HOLES_MAX (64ULL << 30)
+#define HOLES_RATIO 100
+
 /* An entry of the tar: one of the list, or what a folder of the list says besides. */
 struct item {
 	const char *key; /* its name in the tar: the order */
@@ -99,13 +103,29 @@ static int check_name(const struct entry *e, struct err *err)
 	return err_hint(err, "remove it, or give it another name");
 }
 
+/* Every byte of a file is hashed, those of a hole too: one that is nothing else, and huge, would take days. */
+static int check_size(const struct entry *e, struct err *err)
+{
+	_cleanup_buf_ struct buf size = {0};
+	const uint64_t on_disk = (uint64_t)e->st.st_blocks * 512;
+
+	if (!S_ISREG(e->st.st_mode) || (uint64_t)e->st.st_size <= HOLES_MAX ||
+	    (uint64_t)e->st.st_size / HOLES_RATIO <= on_disk)
+		return 0;
+	err_set(err,
+		"cannot keep '/%s' in a layer: it is a hole of %llu GiB, and more than %u GiB are "
+		"too much to hash",
+		e->path, (unsigned long long)e->st.st_size >> 30, (unsigned)(HOLES_MAX >> 30));
+	return err_hint(err, "remove it, make it smaller, or name it under [commit] exclude");
+}
+
 static int collect(struct emitter *m)
 {
 	const struct entries *list = m->in->list;
 
 	m->items = arena_alloc(m->a, (2 * list->n + 1) * sizeof(*m->items));
 	for (size_t i = 0; i < list->n; i++) {
-		if (check_name(&list->v[i], m->err) < 0)
+		if (check_name(&list->v[i], m->err) < 0 || check_size(&list->v[i], m->err) < 0)
 			return -1;
 		add_item(m, &list->v[i]);
 	}
@@ -133,25 +153,70 @@ static int changed(const struct emitter *m, const char *path)
 	return err_hint(m->err, "try again when nothing writes to it");
 }
 
+static void put_bytes(struct emitter *m, const char *p, size_t n)
+{
+	digest_add(m->digest, p, n);
+	m->info.bytes += n;
+	if (m->in->progress)
+		m->in->progress(m->in->progress_ctx, m->info.bytes, m->total);
+}
+
+static bool is_shorter(int fd, uint64_t size)
+{
+	struct stat st;
+
+	return fstat(fd, &st) < 0 || (uint64_t)st.st_size < size;
+}
+
+/* Where the hole at `at` ends, which is `at` where there is none. */
+static uint64_t end_of_hole(int fd, uint64_t at, uint64_t size)
+{
+	off_t data = lseek(fd, (off_t)at, SEEK_DATA);
+
+	if (data >= 0)
+		return (uint64_t)data < size ? (uint64_t)data : size;
+	/* ENXIO: to the end there is only hole. */
+	return errno == ENXIO ? size : at;
+}
+
+/* A large hole's zeros need no reading. */
+static int put_hole(struct emitter *m, const char *path, int fd, uint64_t *at, uint64_t size)
+{
+	const uint64_t end = size - *at > CHUNK ? end_of_hole(fd, *at, size) : *at;
+
+	if (end - *at < CHUNK)
+		return 0;
+	memset(m->chunk, 0, CHUNK);
+	while (*at < end) {
+		size_t n = end - *at < CHUNK ? (size_t)(end - *at) : CHUNK;
+
+		put_bytes(m, m->chunk, n);
+		*at += n;
+	}
+	return is_shorter(fd, end) ? changed(m, path) : 0;
+}
+
 static int put_content(struct emitter *m, const char *path, int fd, uint64_t size)
 {
 	static const char zero[TAR_BLOCK];
 
 	if (skeleton_file(m->skeleton, path, size, m->err) < 0)
 		return -1;
-	for (uint64_t left = size; left > 0;) {
-		size_t want = left < CHUNK ? (size_t)left : CHUNK;
-		ssize_t got = read(fd, m->chunk, want);
+	for (uint64_t at = 0; at < size;) {
+		ssize_t got;
 
+		if (put_hole(m, path, fd, &at, size) < 0)
+			return -1;
+		if (at == size)
+			break;
+		got = pread(fd, m->chunk, size - at < CHUNK ? (size_t)(size - at) : CHUNK,
+			    (off_t)at);
 		if (got < 0)
 			return failed(m, path);
 		if (got == 0)
 			return changed(m, path);
-		digest_add(m->digest, m->chunk, (size_t)got);
-		left -= (uint64_t)got;
-		m->info.bytes += (uint64_t)got;
-		if (m->in->progress)
-			m->in->progress(m->in->progress_ctx, m->info.bytes, m->total);
+		put_bytes(m, m->chunk, (size_t)got);
+		at += (uint64_t)got;
 	}
 	m->info.tar_size += size;
 	return put_raw(m, zero, tar_padding(size));

@@ -45,6 +45,7 @@ struct check {
 	size_t n, cap;
 	struct entries have;
 	struct descent at;
+	const char *last; /* the path of the entry before */
 	size_t told;
 	struct err *err;
 };
@@ -83,12 +84,21 @@ static struct want *add(struct check *c, const char *path)
 	return w;
 }
 
-/* The folders above a path. */
+/* The folders above a path, but for those that were above the last one too: they would be n × n in a deep tree. */
 static void imply(struct check *c, const char *path)
 {
-	for (const char *p = path; (p = strchr(p, '/')) != NULL; p++) {
-		struct want *w = add(c, arena_strndup(c->a, path, (size_t)(p - path)));
+	const char *last = c->last ? c->last : "";
+	size_t common = 0;
 
+	while (path[common] && path[common] == last[common])
+		common++;
+	for (const char *p = path; (p = strchr(p, '/')) != NULL; p++) {
+		size_t len = (size_t)(p - path);
+		struct want *w;
+
+		if (len < common && last[len] == '/')
+			continue;
+		w = add(c, arena_strndup(c->a, path, len));
 		w->kind = UNTAR_FOLDER;
 		w->implied = true;
 	}
@@ -115,9 +125,10 @@ static void add_entry(struct check *c, const struct untar_entry *e)
 	if (!e->path[0])
 		return;
 	imply(c, e->path);
+	c->last = arena_strdup(c->a, e->path);
 	if (e->kind == UNTAR_DEVICE)
 		return;
-	w = add(c, arena_strdup(c->a, e->path));
+	w = add(c, c->last);
 	w->kind = e->kind;
 	w->mode = e->mode;
 	w->uid = c->t->owners ? e->uid : geteuid();

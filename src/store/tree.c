@@ -18,12 +18,20 @@
 
 #define BLOCK_SIZE 512U
 
+/* A folder that is still to be listed. */
+struct todo {
+	char *name;
+	size_t depth; /* of the folder that it is in */
+};
+
+/* Nothing here is as long as a path for each step: a deep tree would take n × n bytes. */
 struct walk {
 	struct descent at;
 	tree_fn fn;
 	void *ctx;
-	struct buf path; /* of the entry */
-	char **todo;     /* folders that are still to be listed, the next one last */
+	struct buf path;   /* of the entry */
+	size_t folder;     /* so much of it is its folder's, with the slash */
+	struct todo *todo; /* the next one last */
 	size_t n, cap;
 	struct err *err;
 };
@@ -33,7 +41,7 @@ static void walk_done(struct walk *w)
 	descent_done(&w->at);
 	buf_done(&w->path);
 	for (size_t i = 0; i < w->n; i++)
-		free(w->todo[i]);
+		free(w->todo[i].name);
 	free(w->todo);
 }
 
@@ -47,77 +55,89 @@ static int failed(const struct walk *w, const char *path)
 	return err_errno(w->err, errno, "cannot look at '/%s'", path);
 }
 
-static void push(struct walk *w, const char *path)
+static void push(struct walk *w, const char *name)
 {
 	if (w->n == w->cap) {
 		w->cap = w->cap ? w->cap * 2 : 64;
 		w->todo = xrealloc(w->todo, w->cap * sizeof(*w->todo));
 	}
-	w->todo[w->n++] = xstrdup(path);
+	w->todo[w->n++] = (struct todo){.name = xstrdup(name), .depth = w->at.n};
 }
 
-static int visit(struct walk *w, int dir_fd, const char *folder, const char *name)
+static int visit(struct walk *w, int dir_fd, const char *name)
 {
 	struct entry e = {.verdict = ENTRY_ADDED};
 
-	w->path.len = 0;
-	buf_printf(&w->path, "%s%s%s", folder, folder[0] ? "/" : "", name);
+	w->path.len = w->folder;
+	buf_adds(&w->path, name);
 	e.path = w->path.p;
 	if (fstatat(dir_fd, name, &e.st, AT_SYMLINK_NOFOLLOW) < 0)
 		return vanished(errno) ? 0 : failed(w, e.path);
 	if (whiteout_is_device(&e.st))
 		e.verdict = ENTRY_DELETED;
 	if (S_ISDIR(e.st.st_mode))
-		push(w, e.path);
+		push(w, name);
 	return w->fn(w->ctx, dir_fd, &e, w->err);
 }
 
-/* A descriptor of the folder that can be listed, whatever else is done with the walk's. */
-static int open_folder(struct walk *w, const char *path)
+/* The folder where the walk is. */
+static int list(struct walk *w)
 {
-	_cleanup_free_ char *inside = xasprintf("%s%sx", path, path[0] ? "/" : "");
-
-	if (descent_to_parent(&w->at, inside) < 0)
-		return -1;
-	return openat(w->at.fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-}
-
-static int list(struct walk *w, const char *path)
-{
-	_cleanup_fd_ int fd = open_folder(w, path);
+	/* One that can be listed, whatever else is done with the walk's. */
+	_cleanup_fd_ int fd = openat(w->at.fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	_cleanup_dir_ DIR *d = fd < 0 ? NULL : fdopendir(fd);
 	const struct dirent *entry;
 
 	if (!d)
-		return vanished(errno) ? 0 : failed(w, path);
+		return vanished(errno) ? 0 : failed(w, w->at.path.p);
 	(void)TAKE_FD(fd);
+	w->path.len = 0;
+	buf_add(&w->path, w->at.path.p, w->at.path.len);
+	if (w->path.len)
+		buf_adds(&w->path, "/");
+	w->folder = w->path.len;
 	while ((errno = 0, entry = readdir(d)) != NULL) {
 		int r = 0;
 
 		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
-			r = visit(w, dirfd(d), path, entry->d_name);
+			r = visit(w, dirfd(d), entry->d_name);
 		if (r)
 			return r;
 	}
-	return errno ? failed(w, path) : 0;
+	return errno ? failed(w, w->at.path.p) : 0;
+}
+
+/* To the next folder.  It is in the one where the walk is, or in one above that.  1; 0: it vanished; -1. */
+static int go_on(struct walk *w)
+{
+	struct todo next = w->todo[--w->n];
+	_cleanup_free_ char *name = next.name;
+	int r = 0;
+
+	while (w->at.n > next.depth)
+		r = descent_up(&w->at);
+	if (r < 0 || w->at.fd < 0)
+		return 0;
+	if (descent_down(&w->at, name) == 0)
+		return 1;
+	return vanished(errno) ? 0 : failed(w, name);
 }
 
 int tree_walk(int tree_fd, tree_fn fn, void *ctx, struct err *err)
 {
 	__attribute__((cleanup(walk_done))) struct walk w = {
 		.at = DESCENT_EMPTY, .fn = fn, .ctx = ctx, .err = err};
+	int r;
 
 	if (descent_begin(&w.at, tree_fd, O_RDONLY) < 0)
 		return failed(&w, "");
-	push(&w, "");
-	while (w.n > 0) {
-		_cleanup_free_ char *path = w.todo[--w.n];
-		int r = list(&w, path);
-
-		if (r)
-			return r;
+	r = list(&w);
+	while (r == 0 && w.n > 0) {
+		r = go_on(&w);
+		if (r > 0)
+			r = list(&w);
 	}
-	return 0;
+	return r;
 }
 
 struct list {

@@ -346,7 +346,7 @@ static void test_deep(void **state)
 	struct stat st;
 
 	/* Deeper than descriptors and PATH_MAX go. */
-	for (int i = 0; i < 3000; i++) {
+	for (int i = 0; i < 2000; i++) {
 		for (int k = 0; k < 2; k++) {
 			int next = folder(at[k], "dd");
 
@@ -359,12 +359,34 @@ static void test_deep(void **state)
 	(void)close(at[1]);
 	file(d->upper, "e", "");
 	assert_int_equal(diff_entries(d->w->a, &in, &all, &err), 0);
-	assert_int_equal(all.n, 3002);
-	assert_int_equal(all.v[2999].verdict, ENTRY_PARENT);
-	assert_int_equal(all.v[3000].verdict, ENTRY_ADDED);
-	assert_int_equal(strlen(all.v[3000].path), 9003);
-	assert_string_equal(all.v[3001].path, "e");
+	assert_int_equal(all.n, 2002);
+	assert_int_equal(all.v[1999].verdict, ENTRY_PARENT);
+	assert_int_equal(all.v[2000].verdict, ENTRY_ADDED);
+	assert_int_equal(strlen(all.v[2000].path), 6003);
+	assert_string_equal(all.v[2001].path, "e");
 	assert_int_equal(fstat(d->upper, &st), 0);
+}
+
+/* Refused at once, and by name. */
+static void test_too_many_folders(void **state)
+{
+	struct diff_world *d = *state;
+	struct entries all = {0};
+	struct err err = {0};
+	const struct diff_input in = {.lower = d->lower, .upper = d->upper};
+	int at = fcntl(d->upper, F_DUPFD_CLOEXEC, 3);
+
+	for (int i = 0; i < 2049; i++) {
+		int next = folder(at, "d");
+
+		(void)close(at);
+		at = next;
+	}
+	(void)close(at);
+	assert_int_equal(diff_entries(d->w->a, &in, &all, &err), -1);
+	assert_non_null(strstr(err.msg, "cannot compare '/d/d/d/"));
+	assert_non_null(strstr(err.msg, "…/d': it lies in 2048 folders or more"));
+	assert_string_equal(err.hint, "remove it with `sbx run`, or all changes with `sbx reset`");
 }
 
 static void test_too_deep(void **state)
@@ -469,6 +491,7 @@ int main(void)
 		DIFF_TEST(test_under),
 		DIFF_TEST(test_fuse_dialect),
 		DIFF_TEST(test_deep),
+		DIFF_TEST(test_too_many_folders),
 		DIFF_TEST(test_too_deep),
 		DIFF_TEST(test_many),
 		DIFF_TEST(test_no_descriptors_stay),

@@ -282,6 +282,41 @@ static void refuses_a_name_that_would_be_a_deletion(void **state)
 	assert_int_equal(info.entries, 77);
 }
 
+static void holes_are_the_zeros_that_they_read_as(void **state)
+{
+	struct diff_world *d = *state;
+	const char *path = world_path(d->w, "upper/f");
+	_cleanup_fd_ int fd = -1;
+	struct made m;
+
+	file(d->upper, "f", "begin");
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	/* A hole between, a small one, and one at the end. */
+	assert_int_equal(pwrite(fd, "middle", 6, (5 << 20) + 77), 6);
+	assert_int_equal(pwrite(fd, "late", 4, (5 << 20) + 40000), 4);
+	assert_int_equal(ftruncate(fd, 9 << 20), 0);
+	m = emitted(d, (struct emit){0});
+	assert_int_equal(m.info.bytes, 9 << 20);
+	assert_memory_equal(m.tar.p + TAR_BLOCK, "begin", 6);
+	assert_memory_equal(m.tar.p + TAR_BLOCK + (5 << 20) + 77, "middle", 7);
+	buf_done(&m.tar);
+}
+
+static void refuses_what_is_nothing_but_a_hole(void **state)
+{
+	struct diff_world *d = *state;
+	struct layer_info info = {0};
+	struct err err = {0};
+
+	file(d->upper, "huge", "x");
+	assert_int_equal(truncate(world_path(d->w, "upper/huge"), (off_t)65 << 30), 0);
+	assert_int_equal(emit_upper(d, (struct emit){0}, &info, &err), -1);
+	assert_string_equal(err.msg, "cannot keep '/huge' in a layer: it is a hole of 65 GiB, and "
+				     "more than 64 GiB are too much to hash");
+	assert_string_equal(err.hint,
+			    "remove it, make it smaller, or name it under [commit] exclude");
+}
+
 struct told {
 	const struct diff_world *d;
 	uint64_t done, total;
@@ -362,6 +397,8 @@ int main(void)
 		DIFF_TEST(sockets_are_left_out),
 		DIFF_TEST(an_empty_list_is_an_empty_tar),
 		DIFF_TEST(refuses_a_name_that_would_be_a_deletion),
+		DIFF_TEST(holes_are_the_zeros_that_they_read_as),
+		DIFF_TEST(refuses_what_is_nothing_but_a_hole),
 		DIFF_TEST(tells_how_far_it_is),
 		DIFF_TEST(fails_where_a_file_changes),
 		cmocka_unit_test(digest_of_nothing_is_freed),
