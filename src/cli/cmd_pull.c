@@ -5,10 +5,13 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "cli/command.h"
+#include "cli/images.h"
 #include "cli/open.h"
 #include "cli/out.h"
 #include "cli/remote.h"
 #include "conf/image.h"
+#include "store/image.h"
+#include "store/pin.h"
 
 struct values {
 	const char *platform;
@@ -49,6 +52,28 @@ static int show(const struct image_ref *ref, const struct remote_result *r, bool
 	return out_write(&b, err);
 }
 
+/* Ready for use: what came is checked against what the image says of it, and known for later pushes. */
+static int unpack(struct arena *a, const struct store *s, const struct image_ref *ref,
+		  const char *manifest, struct err *err)
+{
+	struct pin pin = PIN_NONE;
+	const struct plan *plan;
+	struct image_info info;
+	struct chain chain;
+	int r;
+
+	if (image_info(a, s, manifest, &info, err) < 0 || images_plan(a, s, &plan, err) < 0 ||
+	    pin_make(s, &pin, err) < 0)
+		return -1;
+	r = images_pin(&pin, &info, err);
+	if (r == 0)
+		r = images_unpack(a, s, plan, &info, &chain, err);
+	pin_done(s, &pin);
+	if (r == 0)
+		remote_remember(a, s, ref->full, &info);
+	return r;
+}
+
 static int pull(const struct cli *cli, const void *values, struct err *err)
 {
 	_cleanup_workplace_ struct workplace w = WORKPLACE_EMPTY;
@@ -67,7 +92,8 @@ static int pull(const struct cli *cli, const void *values, struct err *err)
 		return err_prefix(err, "'%s'", cli->args.v[0]);
 	}
 	if (store_open(cli->a, &w.store, err) < 0 ||
-	    remote_pull(cli->a, &w.store, ref.full, &how, &result, err) < 0)
+	    remote_pull(cli->a, &w.store, ref.full, &how, &result, err) < 0 ||
+	    unpack(cli->a, &w.store, &ref, result.manifest, err) < 0)
 		return -1;
 	return show(&ref, &result, v->json, err);
 }
@@ -80,8 +106,9 @@ const struct command *cmd_pull(void)
 			 .args = "REF",
 			 .summary = "fetch an image from a registry",
 			 .details =
-				 "Fetch what is not there of the image REF, REGISTRY/NAME[:TAG][@sha256:DIGEST], and print\n"
-				 "the digest of its manifest.  What came before a failure is not fetched again.",
+				 "Fetch what is not there of the image REF, REGISTRY/NAME[:TAG][@sha256:DIGEST], unpack it\n"
+				 "for use, and print the digest of its manifest.  What came before a failure is not\n"
+				 "fetched again.",
 			 .opts = opts,
 			 .min_args = 1,
 			 .max_args = 1},

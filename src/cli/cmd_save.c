@@ -86,68 +86,6 @@ static int read_options(const struct values *v, struct job *job, struct err *err
 	return 0;
 }
 
-/* An image's name has a slash or a colon; neither a tag nor digits of a layer do. */
-static bool is_image(const struct job *job, const char *word)
-{
-	struct image image;
-	struct err why = {0};
-	const char *full;
-
-	if (strpbrk(word, "/:"))
-		return true;
-	return images_name(job->a, word, false, &full, &why) == 0 &&
-	       image_get(job->a, &job->w.store, full, &image, &why) == 0;
-}
-
-static int pack_image(struct job *job, const char *word, char ret_manifest[DIGEST_HEX + 1],
-		      struct err *err)
-{
-	struct images_whole whole = {
-		.store = &job->w.store, .how = job->how, .any = job->any, .pin = &job->pin};
-	const char *full = word;
-	struct image image;
-
-	/* What is no reference may be the name of a folder or a file that was used as a base. */
-	if (!str_starts(word, "oci:") && !str_starts(word, "tar:") &&
-	    images_name(job->a, word, false, &full, err) < 0)
-		return -1;
-	if (image_get(job->a, &job->w.store, full, &image, err) < 0)
-		return -1;
-	whole.manifest = image.manifest;
-	if (!job->out.ref && full != word)
-		job->out.ref = full;
-	if (images_whole(job->a, &whole, ret_manifest, err) < 0)
-		return -1;
-	if (!str_eq(ret_manifest, image.manifest))
-		log_info("its layers were packed anew, so its manifest is another one now");
-	return 0;
-}
-
-static int pack_env(struct job *job, const struct where *where, const char *word,
-		    char ret_manifest[DIGEST_HEX + 1], struct err *err)
-{
-	struct workplace *w = &job->w;
-	struct images_env in = {.w = w, .how = job->how, .pin = &job->pin};
-	struct chain chain;
-
-	workplace_done(w);
-	if (history_open(job->a, where, w, err) < 0 || history_settle(job->a, w, err) < 0)
-		return -1;
-	chain = w->env.chain;
-	if (word && history_chain(job->a, w, word, &chain, err) < 0)
-		return -1;
-	if (chain.n == 0) {
-		err_kind(err, ERR_USAGE, "'%s' has no layer that could be saved",
-			 word ? word : w->env_name);
-		return err_hint(err, "sbx commit makes one");
-	}
-	in.chain = &chain;
-	if (!job->out.ref)
-		job->out.ref =
-			images_name_for(job->a, word ? word : path_base(w->project), "latest");
-	return images_of_env(job->a, &in, ret_manifest, err);
-}
-
 static int write_archive(struct job *job, int fd, struct err *err)
 {
 	struct progress progress;
@@ -223,18 +161,22 @@ static int write_out(struct job *job, struct err *err)
 
 static int save_image(struct job *job, const struct where *where, const char *word, struct err *err)
 {
+	const struct images_what what = {.w = &job->w,
+					 .where = where,
+					 .word = word,
+					 .how = job->how,
+					 .any = job->any,
+					 .pin = &job->pin};
 	char manifest[DIGEST_HEX + 1];
+	const char *ref = NULL;
 
 	/* For a tag or layer of the environment it is opened once more, with the project. */
 	if (store_open(job->a, &job->w.store, err) < 0 ||
-	    pin_make(&job->w.store, &job->pin, err) < 0)
+	    pin_make(&job->w.store, &job->pin, err) < 0 ||
+	    images_what(job->a, &what, manifest, &ref, err) < 0)
 		return -1;
-	if (word && is_image(job, word)) {
-		if (pack_image(job, word, manifest, err) < 0)
-			return -1;
-	} else if (pack_env(job, where, word, manifest, err) < 0) {
-		return -1;
-	}
+	if (!job->out.ref)
+		job->out.ref = ref;
 	job->out.store = &job->w.store;
 	job->out.manifest = manifest;
 	if (write_out(job, err) < 0)

@@ -14,6 +14,7 @@
 #include "plan/plan.h"
 #include "run/view.h"
 #include "store/blob.h"
+#include "store/form.h"
 #include "store/image.h"
 #include "store/layer.h"
 #include "store/layer_load.h"
@@ -70,6 +71,16 @@ static int load_inside(void *arg, struct err *err)
 	return r;
 }
 
+/* It has just been checked that this blob is that layer: nobody needs to compress or send it again. */
+static void remember_form(struct arena *a, const struct store *s, const struct oci_descriptor *blob,
+			  const char *diff_id)
+{
+	struct form form = {.size = blob->size, .media_type = blob->media_type};
+
+	memcpy(form.digest, blob->digest, sizeof(form.digest));
+	(void)form_add(a, s, diff_id, &form, NULL, NULL);
+}
+
 static int load(struct arena *a, const struct store *s, const struct plan *plan,
 		const struct image_info *info, size_t i, struct err *err)
 {
@@ -94,7 +105,10 @@ static int load(struct arena *a, const struct store *s, const struct plan *plan,
 	job.load.now = (int64_t)time(NULL);
 	job.load.progress = progress_tell;
 	job.load.progress_ctx = &progress;
-	return userns_call(plan, load_inside, &job, err);
+	if (userns_call(plan, load_inside, &job, err) < 0)
+		return -1;
+	remember_form(a, s, blob, job.load.diff_id);
+	return 0;
 }
 
 /* The layer, with its tree for the map. */

@@ -16,6 +16,7 @@ struct image_info;
 struct pin;
 struct plan;
 struct store;
+struct where;
 struct workplace;
 
 /* A plan for userns_call, of the map that an environment of this user has as a rule (`as = self`): no project, no environment. */
@@ -57,6 +58,21 @@ struct images_whole {
 };
 int images_whole(struct arena *a, const struct images_whole *in, char ret_manifest[DIGEST_HEX + 1],
 		 struct err *err);
+
+/*
+ * The image that people mean by WHAT: the name of one, or a tag or layer of the environment (with all below it), or
+ * NULL, the environment as it is.  *ret_ref: what it is called, NULL where it has no name that is one.
+ */
+struct images_what {
+	struct workplace *w; /* its store is open; opened with its project where that is needed */
+	const struct where *where;
+	const char *word;
+	enum layer_form how;
+	bool any; /* as in images_whole */
+	const struct pin *pin;
+};
+int images_what(struct arena *a, const struct images_what *in, char ret_manifest[DIGEST_HEX + 1],
+		const char **ret_ref, struct err *err);
 
 /*
  * A whole reference of what people and archives write: "tools" is localhost/tools:latest; with `docker`,

@@ -89,6 +89,41 @@ def test_push_what_is_there():
         equal(r.digest("me/tools:2"), image.digest, "the new tag")
 
 
+def test_mount():
+    """What another repository of the registry has is taken from there, not sent again."""
+    image = two_layers()
+    with Registry() as r, Project() as p:
+        ref = r.put(image, "me/tools:1")
+        pull(p, ref)
+        with r.requests() as seen:
+            p.sbx("push", f"{r.host}/you/tools:1", ref).ok()
+        for layer in image.layers:
+            check(any(one.startswith("POST /v2/you/tools/blobs/uploads/?") and one.endswith(" 201")
+                      and layer["digest"][7:] in one for one in seen), f"not mounted: {seen}")
+        equal(len([one for one in seen if one.startswith("PATCH")]), 1, "uploads: the config alone")
+        equal(r.digest("you/tools:1"), image.digest, "what skopeo finds")
+
+
+def test_environment():
+    """A pushes an environment's layers; B pulls them: the same digest, and skopeo knows it."""
+    with Registry() as r, Project() as p:
+        p.sh("sudo sh -c 'echo mine >/opt/mine'").ok()
+        p.sbx("commit", "-m", "mine").ok()
+        pushed = p.sbx("push", "--json", f"{r.host}/me/env:1").json()
+        equal(r.digest("me/env:1"), pushed["manifest"], "what skopeo finds")
+        match(r"\A[0-9a-f]{64}\Z", pushed["manifest"], "the digest")
+        equal(pushed["sent"], 2, "a layer and the config")
+        other = stores("b")
+        equal(pull(p, f"{r.host}/me/env:1", env=other), pushed["manifest"], "pulled by somebody else")
+        sound(p, other)
+        again = p.sbx("push", "--json", f"{r.host}/me/env:2", "--compress", "zstd").json()
+        check(again["manifest"] != pushed["manifest"], "another compression, the same manifest")
+        match("tar.zstd", skopeo("inspect", "--raw", "--tls-verify=false", f"docker://{r.host}/me/env:2").out,
+              "the layer's type")
+        match("'lzma' is no compression", p.sbx("push", "--compress", "lzma", f"{r.host}/me/env:3").ok(USAGE).err,
+              "another one")
+
+
 def test_docker_manifest():
     """Docker's own manifest keeps its bytes and type."""
     with Registry() as a, Registry() as b, Project() as p:
