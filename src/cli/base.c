@@ -208,35 +208,40 @@ static int get(struct arena *a, struct base_source *src, const char *ref, struct
 	return 0;
 }
 
-int base_get_ref(struct arena *a, const struct store *s, const char *ref, const char *project,
-		 const struct plan *plan, struct base *ret, struct err *err)
+static struct base_source source_of(const struct base_for *f)
 {
-	struct base_source src = {.store = s, .plan = plan, .project = project};
+	return (struct base_source){.store = f->store, .plan = f->plan, .project = f->project};
+}
+
+int base_get_ref(struct arena *a, const struct base_for *f, const char *ref, struct base *ret,
+		 struct err *err)
+{
+	struct base_source src = source_of(f);
 
 	return get(a, &src, ref, ret, err);
 }
 
-int base_get(struct arena *a, const struct store *s, const struct profile *p, const char *project,
-	     const struct plan *plan, struct base *ret, struct err *err)
+int base_get(struct arena *a, const struct base_for *f, const struct profile *p, struct base *ret,
+	     struct err *err)
 {
-	struct base_source src = {.store = s, .plan = plan, .project = project};
+	struct base_source src = source_of(f);
 	struct base b = {0};
 	const char *ref;
 	int r;
 
 	if (!profile_is_image(p)) {
 		*ret = b;
-		return lock_check_host(a, p, project, err);
+		return lock_check_host(a, p, f->project, err);
 	}
 	ref = profile_base(a, p);
-	r = lock_reference(a, p, project, &ref, err);
+	r = lock_reference(a, p, f->project, &ref, err);
 	if (r == 0)
 		r = get(a, &src, ref, &b, err);
 	if (r == 0) {
 		b.ref = profile_base(a, p);
-		r = lock_check_image(a, p, project, &b.info, err);
+		r = lock_check_image(a, p, f->project, &b.info, err);
 		if (r < 0)
-			base_done(s, &b);
+			base_done(f->store, &b);
 	}
 	if (r < 0)
 		return p->base.at.file ? err_prefix(err, "%s:%d", p->base.at.file, p->base.at.line)

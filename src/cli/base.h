@@ -33,16 +33,21 @@ struct base {
 	struct pin pin;         /* keeps them from gc until base_done, or the end of the process */
 };
 
-/*
- * Find it, or get it.  `project` is what relative paths are relative to; `plan` says for which ids it is
- * unpacked (images_plan, or that of an environment).
- */
-int base_get(struct arena *a, const struct store *s, const struct profile *p, const char *project,
-	     const struct plan *plan, struct base *ret, struct err *err);
+/* Whom it is for: the project, to which paths are relative, and whose ids it is unpacked for (images_plan, or the
+ * plan of an environment). */
+struct base_for {
+	const struct store *store;
+	const char *project;
+	const struct plan *plan;
+};
+
+/* Find it, or get it. */
+int base_get(struct arena *a, const struct base_for *f, const struct profile *p, struct base *ret,
+	     struct err *err);
 
 /* The same for a reference at hand, as a profile may say it: FROM of a Containerfile.  No lock file counts. */
-int base_get_ref(struct arena *a, const struct store *s, const char *ref, const char *project,
-		 const struct plan *plan, struct base *ret, struct err *err);
+int base_get_ref(struct arena *a, const struct base_for *f, const char *ref, struct base *ret,
+		 struct err *err);
 
 /* A zeroed one is fine. */
 void base_done(const struct store *s, struct base *b);

@@ -9,9 +9,12 @@
 #include "base/mem.h"
 #include "base/path.h"
 #include "base/str.h"
+#include "cli/base.h"
 #include "cli/command.h"
 #include "cli/create.h"
+#include "cli/images.h"
 #include "cli/open.h"
+#include "conf/profile.h"
 #include "store/project.h"
 
 struct values {
@@ -101,6 +104,28 @@ static int check_place(struct arena *a, const char *dir, struct err *err)
 	return err_hint(err, "make a folder for the project, and run sbx init in it");
 }
 
+/* What was named is fetched at once: a name that is wrong is found now.  The profile stays in any case. */
+static int fetch(struct arena *a, const char *dir, struct err *err)
+{
+	_cleanup_workplace_ struct workplace w = WORKPLACE_EMPTY;
+	const struct where where = {.dir = dir};
+	struct base base = {0};
+	const struct plan *plan;
+
+	if (open_project(a, &where, &w, err) < 0 || open_profile(a, &w, err) < 0)
+		return -1;
+	if (!profile_is_image(w.profile))
+		return 0;
+	/* The user has just named it himself. */
+	if (images_plan(a, &w.store, &plan, err) < 0 ||
+	    base_get(a, &(struct base_for){&w.store, w.project, plan}, w.profile, &base, err) < 0)
+		return -1;
+	log_info("'%s' is there: %zu layer%s", base.ref, base.chain.n,
+		 base.chain.n == 1 ? "" : "s");
+	base_done(&w.store, &base);
+	return 0;
+}
+
 static int init(const struct cli *cli, const void *values, struct err *err)
 {
 	const struct values *v = values;
@@ -125,7 +150,7 @@ static int init(const struct cli *cli, const void *values, struct err *err)
 		return -1;
 	}
 	log_info("wrote '%s'; next: sbx enter", file);
-	return 0;
+	return v->base ? fetch(cli->a, dir, err) : 0;
 }
 
 const struct command *cmd_init(void)

@@ -82,7 +82,7 @@ static int take(struct arena *a, const struct workplace *w, struct lockfile *ret
 	if (!profile_is_image(w->profile))
 		return 0;
 	if (images_plan(a, &w->store, &plan, err) < 0 ||
-	    base_get_ref(a, &w->store, base, w->project, plan, &got, err) < 0)
+	    base_get_ref(a, &(struct base_for){&w->store, w->project, plan}, base, &got, err) < 0)
 		return -1;
 	take_image(a, base, &got.info, &ret->base);
 	base_done(&w->store, &got);

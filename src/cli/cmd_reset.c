@@ -123,7 +123,8 @@ static int rebase(struct arena *a, struct workplace *w, struct err *err)
 	int r;
 
 	if (history_plan(a, w, &plan, err) < 0 ||
-	    base_get(a, &w->store, w->profile, w->project, plan, &base, err) < 0)
+	    base_get(a, &(struct base_for){&w->store, w->project, plan}, w->profile, &base, err) <
+		    0)
 		return -1;
 	if (base.ref) {
 		from = base_from(&base, plan);

@@ -77,8 +77,8 @@ static int read_for(struct arena *a, const struct profile *p, const char *projec
 	return err_hint(err, "to lock what the profile says now: sbx lock");
 }
 
-int lock_reference(struct arena *a, const struct profile *p, const char *project, const char **ref,
-		   struct err *err)
+int lock_reference(struct arena *a, const struct profile *p, const char *project,
+		   const char **ret_ref, struct err *err)
 {
 	struct lockfile lock;
 	struct image_ref r;
@@ -97,8 +97,8 @@ int lock_reference(struct arena *a, const struct profile *p, const char *project
 			p->base.ref, lock.base.manifest);
 		return err_hint(err, "to lock what the profile says now: sbx lock");
 	}
-	*ref = arena_printf(a, "%s/%s%s%s@sha256:%s", r.registry, r.repository, r.tag ? ":" : "",
-			    r.tag ? r.tag : "", lock.base.manifest);
+	*ret_ref = arena_printf(a, "%s/%s%s%s@sha256:%s", r.registry, r.repository,
+				r.tag ? ":" : "", r.tag ? r.tag : "", lock.base.manifest);
 	return 0;
 }
 

@@ -20,9 +20,9 @@ const char *lock_build_name(struct arena *a, const char *project);
 int lock_read(struct arena *a, const char *project, struct lockfile *ret, bool *ret_there,
 	      struct err *err);
 
-/* A registry's image is the one that the lock says: *ref becomes it, by its digest.  Another base: refused. */
-int lock_reference(struct arena *a, const struct profile *p, const char *project, const char **ref,
-		   struct err *err);
+/* A registry's image is the one that the lock says: *ret_ref becomes it, by its digest.  Another base: refused. */
+int lock_reference(struct arena *a, const struct profile *p, const char *project,
+		   const char **ret_ref, struct err *err);
 
 /* Is the image the one that is locked?  No lock: it is. */
 int lock_check_image(struct arena *a, const struct profile *p, const char *project,

@@ -295,7 +295,8 @@ static int make_on_base(struct arena *a, struct workplace *w, const struct plan 
 	struct env_from from;
 	int r;
 
-	if (base_get(a, &w->store, w->profile, w->project, *ret_plan, &base, err) < 0)
+	if (base_get(a, &(struct base_for){&w->store, w->project, *ret_plan}, w->profile, &base,
+		     err) < 0)
 		return -1;
 	if (base.ref) {
 		from = base_from(&base, *ret_plan);

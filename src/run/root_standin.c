@@ -38,11 +38,11 @@ static int open_below(struct arena *a, const struct plan *plan, struct below *re
 	ret->fd = arena_alloc(a, (plan->n_image + 1) * sizeof(*ret->fd));
 	for (size_t i = layers - plan->n_image; i <= layers; i++) {
 		const char *name = i < layers ? arena_printf(a, "%zu", i) : "base";
-		int fd = open(name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		_cleanup_fd_ int fd = open(name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
 		if (fd < 0)
 			return err_errno(err, errno, "cannot open the folder '%s'", name);
-		ret->fd[ret->n++] = fd;
+		ret->fd[ret->n++] = TAKE_FD(fd);
 	}
 	return 0;
 }

@@ -1,4 +1,5 @@
-/* sbx.lock: text to data and back. */
+/* sbx.lock: text to data and back.  What uses it, cli/lock, is covered by tests/cli/test_base.py; so are cli/base,
+ * cli/base_facts, cli/base_oci and cli/base_tar. */
 #include "base/err.h"
 #include "base/mem.h"
 #include "base/str.h"
