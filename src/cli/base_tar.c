@@ -80,7 +80,7 @@ static int pack_inside(void *arg, struct err *err)
 	const struct packing *p = arg;
 	struct form form;
 
-	if (layer_pack(a, p->store, p->digest, LAYER_TREE, LAYER_ZSTD, &form, err) < 0)
+	if (layer_pack(p->store, p->digest, LAYER_TREE, LAYER_ZSTD, &form, err) < 0)
 		return -1;
 	memcpy(p->ret->digest, form.digest, sizeof(form.digest));
 	p->ret->size = form.size;

@@ -41,7 +41,7 @@ static int pack_inside(void *arg, struct err *err)
 	struct packing *p = arg;
 	struct form form = {0};
 
-	if (layer_pack(a, p->store, p->layer->digest, p->layer->tree, p->how, &form, err) < 0)
+	if (layer_pack(p->store, p->layer->digest, p->layer->tree, p->how, &form, err) < 0)
 		return -1;
 	memcpy(p->result->digest, form.digest, sizeof(p->result->digest));
 	p->result->size = form.size;

@@ -69,7 +69,7 @@ int deflate_new(enum layer_form form, deflate_write_fn write, void *ctx, struct 
 
 void deflate_free(struct deflate **d)
 {
-	if (!*d)
+	if (!d || !*d)
 		return;
 	if ((*d)->form == LAYER_GZIP)
 		(void)deflateEnd(&(*d)->gzip);

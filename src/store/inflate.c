@@ -41,7 +41,7 @@ struct inflate *inflate_new(untar_read_fn read, void *ctx)
 
 void inflate_free(struct inflate **f)
 {
-	if (!*f)
+	if (!f || !*f)
 		return;
 	if ((*f)->form == FORM_GZIP)
 		(void)inflateEnd(&(*f)->gzip);

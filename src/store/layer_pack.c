@@ -103,9 +103,10 @@ static int check(struct layer_tar *tar, const char *diff_id, struct err *err)
 	return err_hint(err, "'sbx fsck' looks at the whole store");
 }
 
-static int make(struct arena *a, const struct store *s, const char *diff_id, const char *tree,
-		enum layer_form how, struct form *ret, struct err *err)
+static int make(const struct store *s, const char *diff_id, const char *tree, enum layer_form how,
+		struct form *ret, struct err *err)
 {
+	_cleanup_arena_ struct arena *a = arena_new();
 	_cleanup_blob_ struct blob_writer *w = NULL;
 	_cleanup_deflate_ struct deflate *d = NULL;
 	_cleanup_layer_tar_ struct layer_tar *tar = NULL;
@@ -125,19 +126,20 @@ static int make(struct arena *a, const struct store *s, const char *diff_id, con
 	return 0;
 }
 
-int layer_pack(struct arena *a, const struct store *s, const char *diff_id, const char *tree,
-	       enum layer_form how, struct form *ret, struct err *err)
+int layer_pack(const struct store *s, const char *diff_id, const char *tree, enum layer_form how,
+	       struct form *ret, struct err *err)
 {
+	_cleanup_arena_ struct arena *a = arena_new();
 	struct form f = {0};
 
-	if (find(a, s, diff_id, how, &f)) {
-		*ret = f;
-		return 0;
+	if (!find(a, s, diff_id, how, &f)) {
+		if (make(s, diff_id, tree, how, &f, err) < 0)
+			return err_prefix(err, "cannot pack the layer %s", diff_id);
+		/* A help for the next time, no more. */
+		(void)form_add(a, s, diff_id, &f, NULL, NULL);
 	}
-	if (make(a, s, diff_id, tree, how, &f, err) < 0)
-		return err_prefix(err, "cannot pack the layer %s", diff_id);
-	/* A help for the next time, no more. */
-	(void)form_add(a, s, diff_id, &f, NULL, NULL);
+	f.seen = NULL;
+	f.n_seen = 0;
 	*ret = f;
 	return 0;
 }

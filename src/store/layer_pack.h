@@ -9,7 +9,6 @@
 #include "store/emit.h"
 #include "store/form.h"
 
-struct arena;
 struct err;
 struct store;
 
@@ -25,8 +24,9 @@ const char *layer_form_media_type(enum layer_form f);
 /*
  * A blob of the layer: one that is there in that form (form.h), else it is made, with `tree` (a name in
  * the layer's folder) in the user namespace of that tree's map.  The same layer gives the same bytes.
+ * Where it was seen, *ret does not say.
  */
-int layer_pack(struct arena *a, const struct store *s, const char *diff_id, const char *tree,
-	       enum layer_form how, struct form *ret, struct err *err);
+int layer_pack(const struct store *s, const char *diff_id, const char *tree, enum layer_form how,
+	       struct form *ret, struct err *err);
 
 #endif

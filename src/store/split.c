@@ -57,7 +57,7 @@ struct split *split_new(struct skeleton_writer *w)
 
 void split_free(struct split **s)
 {
-	if (!*s)
+	if (!s || !*s)
 		return;
 	buf_done(&(*s)->extended);
 	buf_done(&(*s)->raw);
