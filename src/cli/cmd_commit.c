@@ -109,9 +109,10 @@ static void tell(const struct commit_result *r, const struct workplace *w)
 	_cleanup_buf_ struct buf said = {0};
 
 	if (r->kept > 0)
-		log_info("%" PRIu64 " left out ([commit] exclude): they stay uncommitted; "
-			 "'sbx diff --all' shows them",
-			 r->kept);
+		log_info("%" PRIu64 " left out ([commit] exclude): %s uncommitted; "
+			 "'sbx diff --all' shows %s",
+			 r->kept, r->kept == 1 ? "it stays" : "they stay",
+			 r->kept == 1 ? "it" : "them");
 	if (r->empty) {
 		log_info("nothing to commit: '%s' is as its last layer is", w->env_name);
 		return;

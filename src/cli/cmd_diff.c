@@ -85,13 +85,19 @@ static bool is_asked_for(const struct task *t, const struct entry *e)
 	return false;
 }
 
+/* It lives as long as who made it: no layer has it. */
+static bool is_new_socket(const struct entry *e)
+{
+	return e->verdict == ENTRY_ADDED && S_ISSOCK(e->st.st_mode);
+}
+
 static void choose(const struct task *t, const struct entries *all, struct shown *ret)
 {
 	ret->v = arena_alloc(t->a, (all->n + 1) * sizeof(const struct entry *));
 	for (size_t i = 0; i < all->n; i++) {
 		const struct entry *e = &all->v[i];
 
-		if (!diff_is_change(e) || !is_asked_for(t, e))
+		if (!diff_is_change(e) || is_new_socket(e) || !is_asked_for(t, e))
 			continue;
 		if (e->excluded && !t->v->all)
 			ret->left_out++;
@@ -130,11 +136,12 @@ static void say_what_is_missing(const struct task *t, const struct shown *s)
 {
 	_cleanup_buf_ struct buf b = {0};
 
+	if (s->n == 0)
+		log_info("nothing %shas changed%s", s->left_out ? "else " : "",
+			 t->paths[0] ? " there" : "");
 	if (s->left_out) {
 		add_left_out(t, s, &b);
 		log_info("%s", b.p);
-	} else if (s->n == 0) {
-		log_info("nothing has changed%s", t->paths[0] ? " there" : "");
 	}
 }
 

@@ -218,7 +218,7 @@ int diff_patch(const char *program, int lower, int upper, const struct entry *e,
 	buf_adds(&sides[0].label, "/dev/null");
 	buf_adds(&sides[1].label, "/dev/null");
 	/* Modes, owners: what a patch of contents does not say. */
-	if (!is_patchable(e) || e->what & ~CHANGE_CONTENT)
+	if (!is_patchable(e) || e->what & ~CHANGE_CONTENT || diff_is_notable(e))
 		diff_line(e, ret);
 	if (!is_patchable(e))
 		return 0;
@@ -239,7 +239,8 @@ int diff_patch(const char *program, int lower, int upper, const struct entry *e,
 	}
 	/* An empty file gives no patch. */
 	if (e->verdict != ENTRY_MODIFIED && S_ISREG(e->st.st_mode) && e->st.st_size == 0) {
-		diff_line(e, ret);
+		if (!diff_is_notable(e))
+			diff_line(e, ret);
 		return 0;
 	}
 	return call_diff(program, &pair, ret, err);

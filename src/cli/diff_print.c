@@ -47,12 +47,39 @@ static const char *between(size_t *n)
 	return (*n)++ ? ", " : " (";
 }
 
+/* Bits that let others in: setuid, setgid, sticky, or writable by all. */
+static bool has_risky_mode(const struct stat *st)
+{
+	return !S_ISLNK(st->st_mode) && st->st_mode & (S_ISUID | S_ISGID | S_ISVTX | S_IWOTH);
+}
+
+bool diff_is_notable(const struct entry *e)
+{
+	if (e->verdict != ENTRY_ADDED)
+		return false;
+	return (!S_ISREG(e->st.st_mode) && !S_ISDIR(e->st.st_mode)) || has_risky_mode(&e->st);
+}
+
+/* Of what is new: what one would not expect of a file or folder. */
+static void add_notes(const struct entry *e, struct buf *ret)
+{
+	size_t n = 0;
+
+	if (!S_ISREG(e->st.st_mode) && !S_ISDIR(e->st.st_mode))
+		buf_printf(ret, "%s%s", between(&n), type_name(e->st.st_mode));
+	if (has_risky_mode(&e->st))
+		buf_printf(ret, "%smode %04o", between(&n), e->st.st_mode & 07777);
+	buf_adds(ret, ")");
+}
+
 /* What is different, unless it is the contents alone. */
 static void add_words(const struct entry *e, struct buf *ret)
 {
 	const struct stat *was = e->was;
 	size_t n = 0;
 
+	if (diff_is_notable(e))
+		add_notes(e, ret);
 	if (e->verdict != ENTRY_MODIFIED || !was || e->what == CHANGE_CONTENT)
 		return;
 	if (e->what & CHANGE_TYPE)
@@ -60,6 +87,8 @@ static void add_words(const struct entry *e, struct buf *ret)
 			   type_name(e->st.st_mode));
 	if (e->what & CHANGE_CONTENT)
 		buf_printf(ret, "%scontent", between(&n));
+	if (e->what & CHANGE_TYPE && has_risky_mode(&e->st))
+		buf_printf(ret, "%smode %04o", between(&n), e->st.st_mode & 07777);
 	if (e->what & CHANGE_MODE)
 		buf_printf(ret, "%smode %04o -> %04o", between(&n), was->st_mode & 07777,
 			   e->st.st_mode & 07777);

@@ -19,8 +19,13 @@ struct buf;
 /* The path as above, with `prefix` before it ("", or the "a" and "b" of a patch). */
 void diff_path(const char *prefix, const struct entry *e, struct buf *ret);
 
-/* "A /usr/games/", "M /etc/x (mode 0644 -> 0600)", with a newline. */
+/* "A /usr/games/", "A /bin/x (mode 4755)", "A /etc/l (link)", "M /etc/x (mode 0644 -> 0600)", with a
+ * newline. */
 void diff_line(const struct entry *e, struct buf *ret);
+
+/* Is it new, and something that its contents do not tell: no plain file or folder, or with a mode that lets
+ * others in? */
+bool diff_is_notable(const struct entry *e);
 
 /* The same with sizes. */
 void diff_stat_line(const struct entry *e, struct buf *ret);

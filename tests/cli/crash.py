@@ -156,6 +156,9 @@ class Sweep:
         """The store that every point starts from."""
         self.template = os.path.join(self.p.parent, "template")
         self.p.env["XDG_DATA_HOME"] = self.template
+        if self.base == "dir":
+            # The store is another one than that of layers.project.
+            self.p.allow()
         self.case.setup(self.p)
         self.p.sbx("stop")
 

@@ -70,8 +70,8 @@ def test_every_change():
         equal(diff(p), [
             "M /etc/passwd",
             "D /opt/low/empty/", "M /opt/low/file", "M /opt/low/link",
-            "A /opt/low/new/", "A /opt/low/new/fifo", "A /opt/low/new/inner/", "A /opt/low/new/inner/f",
-            "A /opt/low/new/link",
+            "A /opt/low/new/", "A /opt/low/new/fifo (fifo)", "A /opt/low/new/inner/", "A /opt/low/new/inner/f",
+            "A /opt/low/new/link (link)",
             "M /opt/low/sub/deep/ (mode 0755 -> 1777)",
             "M /opt/low/three (mode 0644 -> 0600)", "D /opt/low/two"], "the lines")
         lines = diff(p, "--stat", "/opt")

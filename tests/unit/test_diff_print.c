@@ -54,6 +54,32 @@ static void test_lines(void **state)
 	line_is(&e, "A /a\\x1b[31m\\nb\\xff\n");
 }
 
+/* What a program that nobody trusts might have made: a setuid program, a link, a folder for all. */
+static void test_what_is_new_and_not_plain(void **state)
+{
+	const struct stat was = {.st_mode = S_IFLNK | 0777};
+	struct entry e = entry("bin/x", ENTRY_ADDED, S_IFREG | 04755);
+
+	(void)state;
+	line_is(&e, "A /bin/x (mode 4755)\n");
+	assert_true(diff_is_notable(&e));
+	e = entry("bin/x", ENTRY_ADDED, S_IFREG | 0755);
+	line_is(&e, "A /bin/x\n");
+	assert_false(diff_is_notable(&e));
+	e = entry("d", ENTRY_ADDED, S_IFDIR | 0777);
+	line_is(&e, "A /d/ (mode 0777)\n");
+	e = entry("l", ENTRY_ADDED, S_IFLNK | 0777);
+	line_is(&e, "A /l (link)\n");
+	e = entry("p", ENTRY_ADDED, S_IFIFO | 0666);
+	line_is(&e, "A /p (fifo, mode 0666)\n");
+	e = entry("p", ENTRY_DELETED, S_IFREG | 04755);
+	line_is(&e, "D /p\n");
+	e = entry("x", ENTRY_MODIFIED, S_IFREG | 02755);
+	e.what = CHANGE_TYPE;
+	e.was = &was;
+	line_is(&e, "M /x (link -> file, mode 2755)\n");
+}
+
 static void test_what_differs(void **state)
 {
 	const struct stat was = {.st_mode = S_IFREG | 0644, .st_uid = 0, .st_gid = 4};
@@ -74,7 +100,7 @@ static void test_what_differs(void **state)
 	line_is(&e, "M /etc/x (content, mode 0644 -> 4600, attributes)\n");
 	e.what = CHANGE_TYPE;
 	e.was = &folder_was;
-	line_is(&e, "M /etc/x (folder -> file)\n");
+	line_is(&e, "M /etc/x (folder -> file, mode 4600)\n");
 	e.st.st_mode = S_IFLNK | 0777;
 	line_is(&e, "M /etc/x (folder -> link)\n");
 }
@@ -152,6 +178,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_what_is_a_change),
 		cmocka_unit_test(test_lines),
+		cmocka_unit_test(test_what_is_new_and_not_plain),
 		cmocka_unit_test(test_what_differs),
 		cmocka_unit_test(test_sizes),
 		cmocka_unit_test(test_json),
