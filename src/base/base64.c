@@ -26,7 +26,7 @@ void base64_encode(struct buf *ret, const void *p, size_t n)
 	}
 }
 
-int base64_decode(struct buf *ret, const char *s, size_t n)
+int base64_bytes(struct buf *ret, const char *s, size_t n)
 {
 	_cleanup_buf_ struct buf b = {0};
 	uint32_t bits = 0;

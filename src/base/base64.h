@@ -12,6 +12,6 @@ struct buf;
 void base64_encode(struct buf *ret, const void *p, size_t n);
 
 /* Add the bytes of n characters; padding may be missing.  -1: it is none, and nothing was added. */
-int base64_decode(struct buf *ret, const char *s, size_t n);
+int base64_bytes(struct buf *ret, const char *s, size_t n);
 
 #endif

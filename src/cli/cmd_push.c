@@ -92,7 +92,7 @@ static int push_pinned(struct arena *a, struct job *job, struct remote_result *r
 		job->what.word = job->ref.full;
 	if (images_what(a, &job->what, manifest, &name, err) < 0 ||
 	    image_info(a, &job->w.store, manifest, &info, err) < 0 ||
-	    remote_push(a, &job->w.store, manifest, job->ref.full, &job->how, ret, err) < 0)
+	    remote_push(a, manifest, job->ref.full, &job->how, ret, err) < 0)
 		return -1;
 	remote_remember(a, &job->w.store, job->ref.full, &info);
 	return 0;

@@ -24,7 +24,8 @@ int logins_check_name(struct arena *a, const char *registry, struct err *err)
 	if (image_ref_parse(a, arena_printf(a, "%s/a", registry), &ref, err) == 0)
 		return 0;
 	(void)err_prefix(err, "'%s' is not a registry", registry);
-	err->kind = ERR_USAGE;
+	if (err)
+		err->kind = ERR_USAGE;
 	return err_hint(err, "such as registry.example or localhost:5000");
 }
 
@@ -62,7 +63,7 @@ int logins_set(struct arena *a, const char *file, const char *registry, const st
 		*err = why;
 		return -1;
 	}
-	if (authfile_set(before.p, before.len, registry, auth, &after, &was_there, err) < 0)
+	if (authfile_set(&before, registry, auth, &after, &was_there, err) < 0)
 		return err_prefix(err, "cannot use '%s'", file);
 	/* To remove what is not there is to change nothing. */
 	if ((auth->user || was_there) &&

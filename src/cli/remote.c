@@ -225,12 +225,11 @@ int remote_pull(struct arena *a, const struct store *s, const char *ref,
 	return call(a, &r, how, ret, err);
 }
 
-int remote_push(struct arena *a, const struct store *s, const char *manifest, const char *ref,
+int remote_push(struct arena *a, const char *manifest, const char *ref,
 		const struct remote_options *how, struct remote_result *ret, struct err *err)
 {
 	const struct request r = {"push", ref, manifest, "", "pushing"};
 
-	(void)s;
 	return call(a, &r, how, ret, err);
 }
 

@@ -35,7 +35,7 @@ int remote_pull(struct arena *a, const struct store *s, const char *ref,
 		const struct remote_options *how, struct remote_result *ret, struct err *err);
 
 /* Send the image, whose blobs are all there; what the registry has is not sent. */
-int remote_push(struct arena *a, const struct store *s, const char *manifest, const char *ref,
+int remote_push(struct arena *a, const char *manifest, const char *ref,
 		const struct remote_options *how, struct remote_result *ret, struct err *err);
 
 /* Does the registry let this user in? */

@@ -165,7 +165,7 @@ int creds_find(struct arena *a, const char *named, const char *registry, const c
 		}
 		if (text.len == 0)
 			continue;
-		if (authfile_find(a, text.p, text.len, registry, repository, &got, err) < 0)
+		if (authfile_find(a, &text, registry, repository, &got, err) < 0)
 			return err_prefix(err, "cannot use '%s'", files.v[i]);
 		if (got.helper &&
 		    creds_ask_helper(a, &got, path ? path : "/usr/bin:/bin", &found, err) < 0)

@@ -97,7 +97,7 @@ static int check(const struct transfer *t, char **argv, struct err *err)
 	if (read_password(&password, err) < 0)
 		return -1;
 	auth.password = password.p;
-	if (check_login(t, argv[ARG_REF], &auth, &asked, err) < 0)
+	if (transfer_check(t, argv[ARG_REF], &auth, &asked, err) < 0)
 		return -1;
 	if (!asked)
 		event_note(t->events, "'%s' lets everybody in: it did not look at the password",
@@ -118,10 +118,10 @@ static int transfer(struct arena *a, struct transfer *t, char **argv, struct err
 	t->store = &store;
 	if (str_eq(argv[ARG_OP], "pull")) {
 		t->platform = or_null(argv[ARG_LAST]);
-		r = pull(t, err);
+		r = transfer_pull(t, err);
 	} else {
 		t->manifest = argv[ARG_LAST];
-		r = push(t, err);
+		r = transfer_push(t, err);
 	}
 	store_done(&store);
 	return r;

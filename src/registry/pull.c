@@ -127,7 +127,7 @@ static int pull_in(const struct transfer *t, struct session *s, struct err *err)
 	return pull_pinned(&p, err);
 }
 
-int pull(const struct transfer *t, struct err *err)
+int transfer_pull(const struct transfer *t, struct err *err)
 {
 	_cleanup_arena_ struct arena *a = arena_new();
 	const struct session_options o = {

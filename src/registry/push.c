@@ -117,7 +117,7 @@ static int push_in(const struct transfer *t, struct session *s, struct err *err)
 	return 0;
 }
 
-int push(const struct transfer *t, struct err *err)
+int transfer_push(const struct transfer *t, struct err *err)
 {
 	_cleanup_arena_ struct arena *a = arena_new();
 	const struct session_options o = {
@@ -143,8 +143,8 @@ int push(const struct transfer *t, struct err *err)
 	return r;
 }
 
-int check_login(const struct transfer *t, const char *registry, const struct auth *auth,
-		bool *ret_asked, struct err *err)
+int transfer_check(const struct transfer *t, const char *registry, const struct auth *auth,
+		   bool *ret_asked, struct err *err)
 {
 	const struct session_options o = {
 		.registry = registry, .plain_http = t->plain_http, .cert_dir = t->cert_dir};

@@ -24,13 +24,13 @@ struct transfer {
  * Manifest, config and the layers that are neither in the store nor their blobs, as blobs; the image's record.
  * Tells the result by an event.
  */
-int pull(const struct transfer *t, struct err *err);
+int transfer_pull(const struct transfer *t, struct err *err);
 
 /* What the registry does not have is sent, the manifest at last. */
-int push(const struct transfer *t, struct err *err);
+int transfer_push(const struct transfer *t, struct err *err);
 
 /* Does the registry accept them?  *ret_asked false: it lets everybody in, and did not look. */
-int check_login(const struct transfer *t, const char *registry, const struct auth *auth,
-		bool *ret_asked, struct err *err);
+int transfer_check(const struct transfer *t, const char *registry, const struct auth *auth,
+		   bool *ret_asked, struct err *err);
 
 #endif

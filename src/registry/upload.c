@@ -258,12 +258,7 @@ int upload_blob(struct client *c, const struct upload *u, bool *ret_sent, struct
 		return 0;
 	}
 	if (blob_open(u->store, u->digest, &fd, &size, err) < 0)
-		return err->errnum == ENOENT
-			       ? err_hint(
-					 err,
-					 "its compressed form was removed from the store: sbx pull "
-					 "brings it back, sbx push --compress makes a new one")
-			       : -1;
+		return -1;
 	if (size != u->size)
 		return err_set(err,
 			       "the blob sha256:%s has %" PRIu64 " bytes, not the %" PRIu64

@@ -126,7 +126,7 @@ static int split_auth(struct arena *a, const char *key, const char *auth, struct
 	_cleanup_buf_ struct buf b = {0};
 	const char *colon;
 
-	if (base64_decode(&b, auth, strlen(auth)) < 0 || !b.p || strlen(b.p) != b.len ||
+	if (base64_bytes(&b, auth, strlen(auth)) < 0 || !b.p || strlen(b.p) != b.len ||
 	    !strchr(b.p, ':'))
 		return oci_bad(err, "the 'auth' of '%.100s' is not user:password in base64", key);
 	colon = strchr(b.p, ':');
@@ -171,7 +171,7 @@ static int check_shape(json_t *root, struct err *err)
 	return 0;
 }
 
-int authfile_find(struct arena *a, const char *text, size_t n, const char *registry,
+int authfile_find(struct arena *a, const struct buf *text, const char *registry,
 		  const char *repository, struct auth *ret, struct err *err)
 {
 	const char *whole = plain_key(a, registry);
@@ -180,7 +180,8 @@ int authfile_find(struct arena *a, const char *text, size_t n, const char *regis
 	json_auto_t *root = NULL;
 	const char *key;
 
-	if (oci_json(text, n, &root, err) < 0 || check_shape(root, err) < 0)
+	if (oci_json(text->p ? text->p : "", text->len, &root, err) < 0 ||
+	    check_shape(root, err) < 0)
 		return -1;
 	key = best_key(a, json_object_get(root, "credHelpers"), whole);
 	if (key && oci_json_text(a, json_object_get(root, "credHelpers"), key, &helper, err) < 0)
@@ -202,7 +203,7 @@ int authfile_find(struct arena *a, const char *text, size_t n, const char *regis
 	return store && store[0] != '\0' ? set_helper(a, store, whole, ret, err) : 0;
 }
 
-int authfile_set(const char *text, size_t n, const char *registry, const struct auth *auth,
+int authfile_set(const struct buf *text, const char *registry, const struct auth *auth,
 		 struct buf *ret, bool *ret_was_there, struct err *err)
 {
 	_cleanup_buf_ struct buf plain = {0};
@@ -211,9 +212,9 @@ int authfile_set(const char *text, size_t n, const char *registry, const struct 
 	json_auto_t *root = NULL;
 	json_t *auths;
 
-	if (n == 0)
+	if (text->len == 0)
 		root = json_object();
-	else if (oci_json(text, n, &root, err) < 0 || check_shape(root, err) < 0)
+	else if (oci_json(text->p, text->len, &root, err) < 0 || check_shape(root, err) < 0)
 		return -1;
 	auths = json_object_get(root, "auths");
 	if (!json_is_object(auths)) {

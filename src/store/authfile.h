@@ -35,11 +35,11 @@ int authfile_paths(struct arena *a, const char *named, struct strv *ret, struct 
 int authfile_own(struct arena *a, const char *named, const char **ret, struct err *err);
 
 /* Look in the text of a file.  Fails with the cause alone where it is none, or what it says of this registry is bad. */
-int authfile_find(struct arena *a, const char *text, size_t n, const char *registry,
+int authfile_find(struct arena *a, const struct buf *text, const char *registry,
 		  const char *repository, struct auth *ret, struct err *err);
 
 /* The text with the entry of `registry` set (user NULL: removed), and all else as it is. Adds to ret. */
-int authfile_set(const char *text, size_t n, const char *registry, const struct auth *auth,
+int authfile_set(const struct buf *text, const char *registry, const struct auth *auth,
 		 struct buf *ret, bool *ret_was_there, struct err *err);
 
 #endif

@@ -283,6 +283,48 @@ def test_tls():
         match("answers 400|is no registry", p.sbx("pull", "--plain-http", ref).ok(FAILED).err, "--plain-http")
 
 
+def test_no_tls():
+    """Beyond this machine, plain http is spoken by name alone; a registry without TLS is told apart."""
+    image = two_layers()
+    with Registry() as r, Project() as p:
+        r.put(image, "me/tools:1")
+        # It leads here, but is not this machine's name: sbx takes it for another's.
+        ref = r.host.replace("127.0.0.1", "0.0.0.0") + "/me/tools:1"
+        env = dict(p.env, no_proxy="*")
+        match("hint: if it speaks no TLS, and you trust the network up to it: --plain-http",
+              p.sbx("pull", ref, env=env).ok(FAILED).err, "a registry without TLS")
+        equal(pull(p, ref, "--plain-http", env=env), image.digest, "by name")
+
+
+def test_damaged_blob():
+    """A blob that was damaged in the store is not taken by the registry, and sbx says where to look."""
+    image = Image([{"f": os.urandom(5000)}])
+    with Registry() as a, Registry() as b, Project() as p:
+        env = stores("damaged")
+        ref = a.put(image, "me/tools:1")
+        pull(p, ref, env=env)
+        blob = os.path.join(env["XDG_DATA_HOME"], "sbx/blobs", image.layers[0]["digest"][7:])
+        os.chmod(blob, 0o600)
+        with open(blob, "r+b") as f:
+            f.seek(100)
+            byte = f.read(1)
+            f.seek(100)
+            f.write(bytes([byte[0] ^ 1]))
+        match("hint: sbx fsck tells whether the store is damaged",
+              p.sbx("push", f"{b.host}/me/tools:1", ref, env=env).ok(FAILED).err, "a damaged blob")
+        shutil.rmtree(os.path.join(env["XDG_DATA_HOME"], "sbx/blobs"))
+
+
+def test_built_without():
+    """Without sbx-registry beside it, sbx says how to get it, and what goes without."""
+    with Project() as p:
+        shutil.copy(harness.SBX, p.path("sbx"))
+        result = command([p.path("sbx"), "pull", "r.x/a"], cwd=p.dir, env=p.env).ok(FAILED)
+        equal(result.err, "sbx: error: this sbx was built without registries: there is no 'sbx-registry' beside it\n"
+              "hint: install libcurl's headers (libcurl4-openssl-dev) and build sbx again; sbx load reads what "
+              "'skopeo copy' or 'podman save' fetched\n", "what it says")
+
+
 def test_not_there():
     """A name, a tag, a registry that is not there; a name that is none."""
     with Registry() as r, Project() as p:

@@ -17,21 +17,23 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static const struct auth mine = {.user = "u", .password = "p:w"};
 	_cleanup_arena_ struct arena *a = arena_new();
+	_cleanup_buf_ struct buf text = {0};
 	_cleanup_buf_ struct buf again = {0};
 	struct auth auth = {0};
 	struct err err = {0};
 	bool there = false;
 
-	if (authfile_find(a, (const char *)data, size, "r.x", "me/a", &auth, &err) < 0) {
+	buf_add(&text, data, size);
+	if (authfile_find(a, &text, "r.x", "me/a", &auth, &err) < 0) {
 		if (auth.user || auth.token || auth.helper || err.msg[0] == '\0')
 			abort();
 	}
 	if (auth.helper && (strchr(auth.helper, '/') || strchr(auth.helper, '.') || !auth.server))
 		abort();
-	if (authfile_set((const char *)data, size, "r.x/me/a", &mine, &again, &there, &err) < 0)
+	if (authfile_set(&text, "r.x/me/a", &mine, &again, &there, &err) < 0)
 		return 0;
 	auth = (struct auth){0};
-	if (authfile_find(a, again.p, again.len, "r.x", "me/a", &auth, &err) < 0)
+	if (authfile_find(a, &again, "r.x", "me/a", &auth, &err) < 0)
 		return 0; /* a bad word of a helper stays one */
 	if (!auth.helper && (!str_eq(auth.user, "u") || !str_eq(auth.password, "p:w")))
 		abort();

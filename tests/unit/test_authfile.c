@@ -21,10 +21,12 @@ static void expect(const char *text, const char *registry, const char *repositor
 		   const struct auth *want)
 {
 	_cleanup_arena_ struct arena *a = arena_new();
+	_cleanup_buf_ struct buf b = {0};
 	struct auth got = {0};
 	struct err err = {0};
 
-	if (authfile_find(a, text, strlen(text), registry, repository, &got, &err) < 0)
+	buf_adds(&b, text);
+	if (authfile_find(a, &b, registry, repository, &got, &err) < 0)
 		fail_msg("%s: %s", text, err.msg);
 	assert_true(str_eq(got.user, want->user));
 	assert_true(str_eq(got.password, want->password));
@@ -113,11 +115,12 @@ static void test_bad(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		_cleanup_buf_ struct buf b = {0};
 		struct auth got = {0};
 		struct err err = {0};
 
-		if (authfile_find(a, cases[i].text, strlen(cases[i].text), "r.x", "a", &got,
-				  &err) == 0)
+		buf_adds(&b, cases[i].text);
+		if (authfile_find(a, &b, "r.x", "a", &got, &err) == 0)
 			fail_msg("no error for '%s'", cases[i].text);
 		assert_string_equal(err.msg, cases[i].msg);
 		assert_null(got.user);
@@ -133,20 +136,23 @@ static void test_set(void **state)
 	_cleanup_buf_ struct buf set = {0};
 	_cleanup_buf_ struct buf gone = {0};
 	_cleanup_buf_ struct buf fresh = {0};
+	_cleanup_buf_ struct buf was = {0};
+	const struct buf none = {0};
 	struct err err = {0};
 	bool there = true;
 
 	(void)state;
-	assert_int_equal(authfile_set(before, strlen(before), "r.x", &cd, &set, &there, &err), 0);
+	buf_adds(&was, before);
+	assert_int_equal(authfile_set(&was, "r.x", &cd, &set, &there, &err), 0);
 	assert_false(there);
 	expect(set.p, "r.x", NULL, &cd);
 	expect(set.p, "other.x", NULL, &ab);
 	assert_non_null(strstr(set.p, "\"X\": \"y\""));
-	assert_int_equal(authfile_set(set.p, set.len, "r.x", &nobody, &gone, &there, &err), 0);
+	assert_int_equal(authfile_set(&set, "r.x", &nobody, &gone, &there, &err), 0);
 	assert_true(there);
 	assert_null(strstr(gone.p, "\"r.x\""));
 	expect(gone.p, "other.x", NULL, &ab);
-	assert_int_equal(authfile_set("", 0, "r.x", &ab, &fresh, &there, &err), 0);
+	assert_int_equal(authfile_set(&none, "r.x", &ab, &fresh, &there, &err), 0);
 	assert_false(there);
 	expect(fresh.p, "r.x", NULL, &ab);
 }
