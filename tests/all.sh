@@ -82,21 +82,18 @@ stage()
 	echo "$tmp/$2$prefix"
 }
 
-# suites NAME BUILD TIMEOUT-FACTOR [ARG…]: run meson's tests and keep their log for the summary.
+# suite_build NAME BUILD TIMEOUT-FACTOR: a build for tests/suites.py, staged.
+suite_build()
+{
+	staged=$(stage "$2" "$1") || exit 1
+	echo "$1=$2=$staged=$3"
+}
+
+# suites BUILD… -- [ARG…]: their logs are the summary's.
 suites()
 {
-	name=$1 dir=$2 factor=$3
-	shift 3
-	SBX_TEST_STAGE=$(stage "$dir" "$name")
-	export SBX_TEST_STAGE
-	say "testing: $name"
-	rm -f "$dir/meson-logs/testlog.json"
-	meson test -C "$dir" --no-rebuild --print-errorlogs -t "$factor" "$@" >&2 || true
-	if [ -e "$dir/meson-logs/testlog.json" ]; then
-		cp "$dir/meson-logs/testlog.json" "$tmp/logs/$name.json"
-	else
-		echo '{"name": "meson test", "result": "FAIL", "stdout": "it left no log"}' >"$tmp/logs/$name.json"
-	fi
+	say "testing"
+	python3 "$here/tests/suites.py" "$tmp/logs" "$@" || die "the tests were ended"
 }
 
 # An ordinary user is asked for the password once, at the start: tests/as-user needs sudo for the
@@ -146,9 +143,14 @@ run_tests()
 		build "$sanitized" -Dtests=enabled -Db_sanitize=address,undefined -Db_lundef=false
 
 	host_state "$tmp/before"
-	suites plain "$plain" 1 --no-suite soak "$@"
-	[ "$quick" = yes ] || suites sanitized "$sanitized" 3 --no-suite soak --no-suite heavy "$@"
-	[ "$soak" = no ] || suites soak "$plain" 1 --suite soak
+	plain=$(suite_build plain "$plain" 1)
+	if [ "$quick" = no ]; then
+		sanitized=$(suite_build sanitized "$sanitized" 3)
+	else
+		sanitized=
+	fi
+	suites "$plain" ${sanitized:+"$sanitized"} -- "$@"
+	[ "$soak" = no ] || suites "soak=${plain#plain=}" -- --suite soak
 	host_state "$tmp/after"
 	if diff "$tmp/before" "$tmp/after" >"$tmp/changes"; then
 		verdict host-untouched OK

@@ -296,15 +296,22 @@ def chosen(total, most):
     return sorted({1 + round(i * (total - 1) / (most - 1)) for i in range(most)})
 
 
+def points(s, most, action="kill", classes="wdmso"):
+    """At most so many points of a sweep; a diagnostic line says how many there were."""
+    before = s.points, s.old_stood, s.new_stood, s.temps
+    total = len(s.calls)
+    if action not in ("kill", "kill1"):
+        s.fresh()
+        total = len(s.cut(None, "kill", classes).calls)
+    for n in chosen(total, most):
+        s.point(n, action, classes)
+    done, old, new, temps = (now - then for now, then in zip((s.points, s.old_stood, s.new_stood, s.temps), before))
+    harness.diagnose(f"{s.case.name}: {done} of {total} points, {action} ({classes}): old {old}, new {new}; "
+                     f"{temps} times gc had to tidy up")
+    return done
+
+
 def sweep(case, most, action="kill", classes="wdmso", **kw):
-    """The points of one case; a diagnostic line says how many there were."""
+    """The points of one case, from a store of its own."""
     with Sweep(case, **kw) as s:
-        total = len(s.calls)
-        if action not in ("kill", "kill1"):
-            s.fresh()
-            total = len(s.cut(None, "kill", classes).calls)
-        for n in chosen(total, most):
-            s.point(n, action, classes)
-        harness.diagnose(f"{case.name}: {s.points} of {total} points, {action} ({classes}): old {s.old_stood}, "
-                         f"new {s.new_stood}; {s.temps} times gc had to tidy up")
-        return s.points
+        return points(s, most, action, classes)

@@ -27,6 +27,12 @@ import traceback
 USER = pwd.getpwuid(os.getuid())
 NO_NET = "[network]\nmode = none\n"
 DEFAULT_LIMIT = 120
+SANITIZED = os.environ.get("SBX_SANITIZED") == "1"
+
+
+def fewer(times):
+    """How often to do what is repeated for a race, or for each value: a tenth of it with sanitizers."""
+    return max(3, times // 10) if SANITIZED else times
 
 
 class Failed(Exception):
@@ -348,7 +354,7 @@ def run_one(number, name, function):
     begun = time.monotonic()
     verdict, note, detail = "ok", "", ""
     try:
-        with limit_of(getattr(function, "limit", DEFAULT_LIMIT)):
+        with limit_of(getattr(function, "limit", DEFAULT_LIMIT) * (3 if SANITIZED else 1)):
             function()
     except Skip as reason:
         if os.environ.get("SBX_MUST_RUN") == "1":

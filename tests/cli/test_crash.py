@@ -12,6 +12,7 @@ from harness import check, limit
 ALL = 1 << 30
 KILLS = ALL if layers.SOAK else 2
 FAILURES = ALL if layers.SOAK else 1
+RECOVERIES = ALL if layers.SOAK else 2
 
 
 def kills(name):
@@ -95,25 +96,23 @@ def test_kill_of_the_recovery():
 def second(s, n):
     """The points of the recovery from a kill at n.  What recovers is whatever comes next: here a tag."""
     recover = ["tag", "mended", "one"]
-    m = 0
-    while True:
-        m += 1 if layers.SOAK else 7
+    s.fresh()
+    s.cut(n)
+    for m in crash.chosen(len(s.cut(None, argv=recover).calls), RECOVERIES):
         s.fresh()
         s.cut(n)
         done = s.cut(m, argv=recover)
-        if done.hit is None:
-            return
         s.p.sbx("tag", "-d", "mended")
         s.verify(f"{s.case.name}, killed at {n}, and at {m} of its recovery ({done.hit})")
         s.points += 1
 
 
-def failures(name, most=FAILURES):
-    points = 0
-    for error, classes in crash.INJECTIONS:
-        action = "short" if error == "short" else f"errno={crash.ERRNO[error]}"
-        points += crash.sweep(crash.CASES[name], most, action, classes)
-    check(points > 0, "at least one point")
+def failures(name):
+    with crash.Sweep(crash.CASES[name]) as s:
+        for error, classes in crash.INJECTIONS:
+            action = "short" if error == "short" else f"errno={crash.ERRNO[error]}"
+            crash.points(s, FAILURES, action, classes)
+        check(s.points > 0, "at least one point")
 
 
 @limit(7200)
@@ -138,7 +137,7 @@ def test_failing_calls_of_reset():
 def test_failing_calls_of_the_others():
     """The same of fork, tag, squash, gc and rm."""
     for name in ("fork", "tag", "squash", "gc", "rm"):
-        failures(name, FAILURES if layers.SOAK else 1)
+        failures(name)
 
 
 harness.main(__name__)

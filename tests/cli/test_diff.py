@@ -310,7 +310,7 @@ def test_running():
                 echo up; i=0; while test -e /opt/one; do i=$((i+1)); mkdir -p /opt/d$((i%7))/e; echo $i >/opt/d$((i%7))/e/f
                 mv /opt/d$((i%7)) /opt/m; rm -rf /opt/m; done""")
             harness.read_until(worker.stdout, b"up\n")
-            for _ in range(20):
+            for _ in range(harness.fewer(20)):
                 for line in diff(p):
                     match(r"^[AD] /opt/(low/two|one|[dm]\d?(/e(/f)?)?/?)$", line, "a line")
             layers.as_root(p, "rm /opt/one").ok()

@@ -18,7 +18,8 @@ GIB = 1 << 30
 def test_every_status_comes_through():
     """0…255 are the command's own."""
     with Project() as p:
-        wrong = [(n, got) for n in range(256) if (got := p.sh(f"exit {n}").status) != n]
+        some = range(0, 256, 17 if harness.SANITIZED else 1)
+        wrong = [(n, got) for n in some if (got := p.sh(f"exit {n}").status) != n]
         equal(wrong, [], "statuses that did not come through (wanted, got)")
 
 

@@ -114,7 +114,7 @@ def test_A4_descriptors_of_sbx():
 @limit(3000 if SOAK else 120)
 def test_A6_joining_processes_cannot_be_looked_into():
     """Until its own exec, no way into a process that joins is open, for the user and for root inside."""
-    joins = 500 if SOAK else 100
+    joins = 500 if SOAK else harness.fewer(100)
     with Project() as p:
         threats.place_probe(p, "ptrace")
         python = harness.need_program("python3")

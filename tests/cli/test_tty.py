@@ -41,14 +41,19 @@ termios.tcsetattr(0, termios.TCSADRAIN, old)
 print('digest', digest.hexdigest(), flush=True)
 """
 
+# A handler that printed could come in the midst of the print that it interrupts.
 SIZES = """
-import os, signal
-def show(*_):
+import os, select, signal
+def show():
     size = os.get_terminal_size(0)
     print('size', size.lines, size.columns, flush=True)
-signal.signal(signal.SIGWINCH, show)
+woken, wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+signal.set_wakeup_fd(wake)
+signal.signal(signal.SIGWINCH, lambda *_: None)
 show()
-os.read(0, 1)
+while 0 not in (ready := select.select([0, woken], [], [])[0]):
+    os.read(woken, 64)
+    show()
 """
 
 
