@@ -60,6 +60,26 @@ make_group()
 		as_root chmod 0705 /var/lib/sbxtest-grp/secret || say "cannot make the file for A14"
 }
 
+# debian_root FILE: a small Debian as a tar, from the mirror that the host uses; made once for all suites.
+debian_root()
+{
+	command -v mmdebstrap >/dev/null 2>&1 || { say "no mmdebstrap: tests on a Debian root are skipped"; return 0; }
+	suite=$(. /etc/os-release && echo "${ID:-}:${VERSION_CODENAME:-}")
+	case $suite in
+	debian:?*) suite=${suite#debian:} ;;
+	*) suite=stable ;;
+	esac
+	say "making a Debian root: $suite"
+	if as_root mmdebstrap --quiet --variant=minbase "$suite" "$1" >&2; then
+		as_root chmod a+r "$1"
+		SBX_TEST_DEBIAN_TAR=$1
+		export SBX_TEST_DEBIAN_TAR
+	else
+		say "cannot make a Debian root: tests on one are skipped"
+		as_root rm -f "$1"
+	fi
+}
+
 # What no test may change on the host, as a listing.
 host_state()
 {
@@ -135,6 +155,7 @@ run_tests()
 	trap 'exit 130' INT TERM HUP
 	chmod 755 "$tmp"
 	mkdir "$tmp/logs"
+	[ -n "${SBX_TEST_DEBIAN_TAR:-}" ] || debian_root "$tmp/debian.tar"
 
 	plain=$(build_dir build)
 	sanitized=$(build_dir build-sanitized)

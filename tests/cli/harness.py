@@ -108,7 +108,7 @@ def environment(**more):
            "LANG": "C.UTF-8", "TERM": "dumb", "XDG_DATA_HOME": os.path.join(base(), "data"),
            "XDG_CONFIG_HOME": os.path.join(base(), "config")}
     for name in os.environ:
-        if name in ("SBX_PROFILES", "LLVM_PROFILE_FILE") or name.endswith("SAN_OPTIONS"):
+        if name in ("SBX_PROFILES", "SBX_TEST_DEBIAN_TAR", "LLVM_PROFILE_FILE") or name.endswith("SAN_OPTIONS"):
             env[name] = os.environ[name]
     for name in ("http_proxy", "https_proxy", "no_proxy"):
         if name in os.environ:
