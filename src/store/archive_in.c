@@ -50,14 +50,15 @@ static void add_file(struct archive_in *in, const struct archive_file *file)
 	in->files.v[in->files.n++].link = arena_strdup(in->a, file->link);
 }
 
-/* Under the lock, so that no gc is between its name and the pin. */
-static int finish(struct archive_in *in, struct blob_writer **w, const char *hex, uint64_t size,
+/* Under the lock, so that no gc is between its name and the pin.  The writer is freed in either case. */
+static int finish(struct archive_in *in, struct blob_writer *w, const char *hex, uint64_t size,
 		  char ret_hex[DIGEST_HEX + 1], struct err *err)
 {
+	_cleanup_blob_ struct blob_writer *mine = w;
 	_cleanup_fd_ int lock = -1;
 
 	if (layer_lock(in->store, false, &lock, err) < 0 ||
-	    blob_finish(TAKE_PTR(*w), hex, size, ret_hex, err) < 0)
+	    blob_finish(TAKE_PTR(mine), hex, size, ret_hex, err) < 0)
 		return -1;
 	return pin_add(in->pin, ret_hex, err);
 }
@@ -123,7 +124,7 @@ static int take_blob(struct archive_in *in, struct untar *u, const struct untar_
 	bool had = hex && blob_has(in->store, hex);
 
 	if (blob_create(in->store, &w, err) < 0 || copy_entry(u, e, w, err) < 0 ||
-	    finish(in, &w, hex, e->size, file.hex, err) < 0)
+	    finish(in, TAKE_PTR(w), hex, e->size, file.hex, err) < 0)
 		return err_prefix(err, "'%.200s' of the archive", e->path);
 	if (!had)
 		strv_push(in->a, &in->fresh, file.hex);
@@ -231,7 +232,7 @@ static int take_from_folder(struct archive_in *in, const char *hex, uint64_t siz
 		return oci_bad(err, "'%s' has %llu bytes, not %llu", path,
 			       (unsigned long long)st.st_size, (unsigned long long)size);
 	if (blob_create(in->store, &w, err) < 0 || copy_file(fd, w, err) < 0 ||
-	    finish(in, &w, hex, size, found, err) < 0)
+	    finish(in, TAKE_PTR(w), hex, size, found, err) < 0)
 		return err_prefix(err, "'%s'", path);
 	strv_push(in->a, &in->fresh, hex);
 	return 0;
