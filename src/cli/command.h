@@ -43,6 +43,7 @@ const struct command *cmd_squash(void);
 const struct command *cmd_save(void);
 const struct command *cmd_load(void);
 const struct command *cmd_images(void);
+const struct command *cmd_build(void);
 const struct command *cmd_pull(void);
 const struct command *cmd_push(void);
 const struct command *cmd_login(void);

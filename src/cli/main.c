@@ -46,6 +46,7 @@ static const struct {
 	{"sharing", cmd_save},
 	{NULL, cmd_load},
 	{NULL, cmd_images},
+	{NULL, cmd_build},
 	{NULL, cmd_pull},
 	{NULL, cmd_push},
 	{NULL, cmd_login},

@@ -297,31 +297,32 @@ const char *cf_flag(const struct cf_step *step, const char *name)
 
 /* ---- an instruction ---- */
 
-/* NULL: there is none, and `err` says so. */
-static const struct instruction *find(const char *word, struct err *err)
+static const struct instruction *find(const char *word)
+{
+	for (size_t i = 0; i < N_INSTRUCTIONS; i++)
+		if (strcasecmp(word, instructions[i].name) == 0)
+			return &instructions[i];
+	return NULL;
+}
+
+static int not_there(const char *word, struct err *err)
 {
 	const char *names[N_INSTRUCTIONS + 1] = {NULL};
 	const char *near;
 	char upper[16] = "";
 
-	for (size_t i = 0; i < N_INSTRUCTIONS; i++) {
-		names[i] = instructions[i].name;
-		if (strcasecmp(word, names[i]) == 0)
-			return &instructions[i];
-	}
 	if (strcasecmp(word, "ONBUILD") == 0) {
 		err_set(err, "ONBUILD is not supported");
-		err_hint(err,
-			 "write its instruction in the Containerfiles that build on this image");
-		return NULL;
+		return err_hint(err, "write its instruction in the Containerfiles that build on "
+				     "this image");
 	}
+	for (size_t i = 0; i < N_INSTRUCTIONS; i++)
+		names[i] = instructions[i].name;
 	for (size_t i = 0; word[i] && i + 1 < sizeof(upper); i++)
 		upper[i] = word[i] >= 'a' && word[i] <= 'z' ? (char)(word[i] - 'a' + 'A') : word[i];
 	near = str_nearest(upper, names);
 	err_set(err, "there is no instruction '%s'", word);
-	if (near)
-		err_hint(err, "did you mean %s?", near);
-	return NULL;
+	return near ? err_hint(err, "did you mean %s?", near) : -1;
 }
 
 static int push_flag(struct making *m, struct cf_step *s, const struct instruction *in,
@@ -348,13 +349,13 @@ static int push_flag(struct making *m, struct cf_step *s, const struct instructi
 
 /* Take --name=value off the front of *rest. */
 static int take_flags(struct making *m, struct cf_step *s, const struct instruction *in,
-		      const char **rest, struct err *err)
+		      const char **ret_rest, struct err *err)
 {
-	while (in->flags && str_starts(*rest, "--")) {
-		size_t n = strcspn(*rest, " \t");
-		const char *word = arena_strndup(m->t.a, *rest, n);
+	while (in->flags && str_starts(*ret_rest, "--")) {
+		size_t n = strcspn(*ret_rest, " \t");
+		const char *word = arena_strndup(m->t.a, *ret_rest, n);
 
-		*rest += n + strspn(*rest + n, " \t");
+		*ret_rest += n + strspn(*ret_rest + n, " \t");
 		if (str_eq(word, "--"))
 			return 0;
 		if (push_flag(m, s, in, word, err) < 0)
@@ -389,11 +390,11 @@ static int take_heredocs(struct making *m, struct cf_step *s, const char *rest, 
 static int take(struct making *m, const struct cf_line *line, struct cf_step *s, struct err *err)
 {
 	struct err why = {0};
-	const struct instruction *in = find(line->word, &why);
+	const struct instruction *in = find(line->word);
 	const char *rest = line->rest;
 
 	if (!in) {
-		*err = why;
+		(void)not_there(line->word, err);
 		return err_prefix(err, "%s:%d", m->t.file, line->line);
 	}
 	*s = (struct cf_step){.kind = in->kind, .line = line->line, .args = NO_FLAGS};

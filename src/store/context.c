@@ -209,7 +209,6 @@ static int take_open(struct walk *w, int fd, struct context_item *item, bool ski
 static int walk_name(struct walk *w, int dir_fd, const char *name, struct context_item *item,
 		     struct err *err)
 {
-	const int flags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
 	bool skip = ignored(w->c, item->path);
 	char link[PATH_MAX + 1];
 	_cleanup_fd_ int fd = -1;
@@ -228,7 +227,8 @@ static int walk_name(struct walk *w, int dir_fd, const char *name, struct contex
 		return w->fn(w->arg, item, err);
 	case S_IFREG:
 	case S_IFDIR:
-		fd = openat(dir_fd, name, flags);
+		fd = openat(dir_fd, name,
+			    O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 		if (fd < 0)
 			return err_errno(err, errno, "cannot open '%s'", item->path);
 		return take_open(w, fd, item, skip, err);

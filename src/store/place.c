@@ -41,7 +41,7 @@ static int own_new(const struct place *p, const char *path, struct err *err)
 	_cleanup_fd_ int fd = -1;
 	struct err why = {0};
 
-	if (!p->set_owner ||
+	if (!p->set_owner || p->one_id ||
 	    fs_open_in_root(p->root, path, O_PATH | O_DIRECTORY, 0, &fd, &why) == 0)
 		return 0;
 	if (why.errnum != ENOENT)
@@ -102,7 +102,7 @@ static int failed(const char *what, const char *path, struct err *err)
 static int dress(const struct place *p, int fd, const struct context_item *item, const char *path,
 		 struct err *err)
 {
-	if (fchown(fd, owner_of(p, item), group_of(p, item)) < 0)
+	if (!p->one_id && fchown(fd, owner_of(p, item), group_of(p, item)) < 0)
 		return failed("own", path, err);
 	if (fchmod(fd, mode_of(p, item)) < 0)
 		return failed("set the mode of", path, err);
@@ -188,7 +188,7 @@ int place_link(const struct place *p, const char *path, const char *first, struc
 int place_file_begin(const struct place *p, const char *path, int *ret_fd, struct err *err)
 {
 	_cleanup_fd_ int dir = -1;
-	int fd;
+	_cleanup_fd_ int fd = -1;
 
 	if (open_cleared(p, path, &dir, err) < 0)
 		return -1;
@@ -196,7 +196,7 @@ int place_file_begin(const struct place *p, const char *path, int *ret_fd, struc
 		    0600);
 	if (fd < 0)
 		return failed("make", path, err);
-	*ret_fd = fd;
+	*ret_fd = TAKE_FD(fd);
 	return 0;
 }
 
@@ -263,7 +263,8 @@ static int put_other(const struct place *p, int dir, const char *path,
 	if ((link ? symlinkat(item->link, dir, name)
 		  : mknodat(dir, name, S_IFIFO | (mode_of(p, item) & 0777), 0)) < 0)
 		return failed("make", path, err);
-	if (fchownat(dir, name, owner_of(p, item), group_of(p, item), AT_SYMLINK_NOFOLLOW) < 0)
+	if (!p->one_id &&
+	    fchownat(dir, name, owner_of(p, item), group_of(p, item), AT_SYMLINK_NOFOLLOW) < 0)
 		return failed("own", path, err);
 	if (!link && fchmodat(dir, name, mode_of(p, item), 0) < 0)
 		return failed("set the mode of", path, err);

@@ -21,6 +21,7 @@ struct place_time; /* private */
 struct place {
 	struct arena *a;
 	int root;         /* a descriptor */
+	bool one_id;      /* there is no other owner than this process': none is set */
 	bool keep_owners; /* of the items; else 0:0 */
 	bool set_owner;   /* to these, new folders on the way too */
 	uid_t uid;
