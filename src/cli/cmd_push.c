@@ -109,7 +109,7 @@ static int push(const struct cli *cli, const void *values, struct err *err)
 			.authfile = v->authfile,
 			.cert_dir = v->cert_dir},
 	};
-	struct remote_result result;
+	struct remote_result result = {0};
 	int r;
 
 	job.what.w = &job.w;

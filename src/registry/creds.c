@@ -139,7 +139,8 @@ int creds_ask_helper(struct arena *a, const struct auth *which, const char *path
 		return err_set(err, "'%s' has no password of '%s': %.200s", name, which->server,
 			       said.p ? str_trim(said.p) : "it failed and said nothing");
 	r = read_login(a, &said, ret, err);
-	explicit_bzero(said.p, said.len);
+	if (said.p)
+		explicit_bzero(said.p, said.len);
 	return r < 0 ? err_prefix(err, "cannot use the answer of '%s'", name) : 0;
 }
 

@@ -123,6 +123,7 @@ static int transfer(struct arena *a, struct transfer *t, char **argv, struct err
 		t->manifest = argv[ARG_LAST];
 		r = transfer_push(t, err);
 	}
+	t->store = NULL;
 	store_done(&store);
 	return r;
 }

@@ -114,7 +114,7 @@ static int choose(struct session *s, const struct strv *challenges, struct chall
 	struct challenge best = {.scheme = CHALLENGE_OTHER};
 
 	for (size_t i = 0; i < challenges->n; i++) {
-		struct challenge c;
+		struct challenge c = {0};
 
 		if (challenge_parse(s->a, challenges->v[i], &c, err) == 0 && c.scheme > best.scheme)
 			best = c;
@@ -160,7 +160,7 @@ static int authenticate(struct session *s, struct http *h, const struct challeng
 int session_authenticate(struct session *s, struct http *h, const struct strv *challenges,
 			 const char *tried, struct err *err)
 {
-	struct challenge c;
+	struct challenge c = {0};
 	int r = 0;
 
 	(void)pthread_mutex_lock(&s->lock);

@@ -34,7 +34,7 @@ int token_may_ask(struct arena *a, const struct token_want *want, struct url *re
 		  bool *ret_secrets, struct err *err)
 {
 	const struct url *registry = want->registry;
-	struct url realm;
+	struct url realm = {0};
 
 	if (url_read(a, NULL, want->challenge->realm, &realm, err) < 0)
 		return err_prefix(err, "where to get a token");
@@ -130,7 +130,7 @@ int token_get(struct arena *a, struct http *h, const struct token_want *want, co
 	_cleanup_buf_ struct buf form = {0};
 	struct http_call call = {.method = "GET", .limit = ANSWER_MAX};
 	bool secrets = false;
-	struct url realm;
+	struct url realm = {0};
 
 	if (token_may_ask(a, want, &realm, &secrets, err) < 0)
 		return -1;
