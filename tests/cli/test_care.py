@@ -370,7 +370,7 @@ def test_du_counts_as_du_does():
         equal(got["tags"][0]["layers"], both, "layers of the tag")
         for e in got["environments"]:
             equal(e["bytes"], real(os.path.join(p.store, "envs", e["id"])), "bytes of an environment")
-        equal(got["total"], both + got["tmp"] + got["quarantine"] +
+        equal(got["total"], both + got["tmp"] + got["quarantine"] + got["blobs"] +
               sum(e["bytes"] for e in got["environments"]), "the sum")
         text = p.sbx("du").ok().out
         match(rf"^{low[:12]} +\d+\.\d KB +3$", text, "the table of layers")

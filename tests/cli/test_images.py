@@ -12,6 +12,7 @@ import tarfile
 
 import harness
 import history
+import layers
 from harness import check, command, equal, limit, match, need_program
 
 # Two layers, with what a layer can hold: deletions, an opaque folder, hard links, setuid, attributes, odd names.
@@ -129,10 +130,10 @@ def test_others_read_what_is_saved():
         p.sbx("save", "--compress", "zstd", "-o", "z.tar").ok()
         p.sbx("save", "--format", "docker", "-o", "d.tar").ok()
         check(not [n for n in os.listdir(p.dir) if n.endswith(".part")], "a file beside is left")
-        layers = history.chain(p)
+        chain = history.chain(p)
         digest, manifest = manifest_of(p.path("dir"))
         config = json.loads(blob(p.path("dir"), manifest["config"]["digest"]))
-        equal([d.split(":")[1] for d in config["rootfs"]["diff_ids"]], layers, "the layers")
+        equal([d.split(":")[1] for d in config["rootfs"]["diff_ids"]], chain, "the layers")
         equal(manifest["annotations"]["io.sbx.base"], "host", "what it lies on")
         for source in ("oci-archive:e.tar", "oci:dir", "oci-archive:z.tar", "docker-archive:d.tar"):
             seen = json.loads(tool(p, "skopeo", "inspect", "--config", source).ok().out)
@@ -184,6 +185,26 @@ def layout_by_umoci(p):
     tool(p, "umoci", "repack", "--image", "l:1", "b").ok()
 
 
+def runs_it(p):
+    """An environment on it has what umoci's bundle has; a layer more is saved, and umoci reads that."""
+    p.write("sbx.ini", layers.COLD + "[base]\nimage = localhost/l:1\n")
+    listing = ("for f in anew gone; do busybox find /etc/$f -exec busybox stat -c '%n %a %F' {} ';'; done 2>/dev/null; "
+               "busybox stat -c '%n %h %s' /etc/one /etc/two; busybox cat /etc/anew/new")
+    out = p.run("/bin/busybox", "sh", "-c", "PATH=/bin; " + listing).ok().out.split("\n")
+    equal(out, ["/etc/anew 755 directory", "/etc/anew/new 4755 regular file",
+                "/etc/one 2 7", "/etc/two 2 7", "new"], "what shows inside")
+    p.sbx("run", "--root", "--", "/bin/busybox", "sh", "-c", "echo more >/etc/more; /bin/busybox rm /etc/two").ok()
+    p.sbx("commit", "-m", "more").ok()
+    p.sbx("save", "--format", "oci-dir", "-o", "more").ok()
+    tool(p, "umoci", "unpack", "--rootless", "--image", "more:localhost/proj:latest", "um").ok()
+    found = entries(p.path("um/rootfs/etc"))
+    equal(sorted(n for n in found if n in ("one", "two", "more", "gone", "anew", "anew/old", "anew/new")),
+          ["anew", "anew/new", "more", "one"], "what umoci finds")
+    equal(found["one"][1], b"etc/one", "a file of the base")
+    p.sbx("rm", "-f").ok()
+    p.write("sbx.ini", layers.COLD)
+
+
 @limit(100)
 def test_sbx_reads_what_others_write():
     """A layout by umoci, archives of it by skopeo, packed by gzip or not, from a pipe: the same layers, the same digest."""
@@ -191,10 +212,11 @@ def test_sbx_reads_what_others_write():
         layout_by_umoci(p)
         wanted, manifest = manifest_of(p.path("l"))
         config = json.loads(blob(p.path("l"), manifest["config"]["digest"]))
-        layers = [d.split(":")[1] for d in config["rootfs"]["diff_ids"]]
+        chain = [d.split(":")[1] for d in config["rootfs"]["diff_ids"]]
         equal(load(p, "l"), wanted, "the layout")
         images = p.sbx("images", "--json").json()
-        equal([(i["ref"], i["layers"]) for i in images], [("localhost/l:1", layers)], "images")
+        equal([(i["ref"], i["layers"]) for i in images], [("localhost/l:1", chain)], "images")
+        runs_it(p)
         tool(p, "skopeo", "copy", "-q", "oci:l:1", "oci-archive:a.tar:tools:2").ok()
         tool(p, "skopeo", "copy", "-q", "oci:l:1", "docker-archive:d.tar:debian:12").ok()
         tool(p, "gzip", "-k", "a.tar").ok()
@@ -208,14 +230,14 @@ def test_sbx_reads_what_others_write():
         equal([i["ref"] for i in images],
               ["docker.io/library/debian:12", "localhost/me/other:latest", "localhost/tools:2"], "names")
         for image in images:
-            equal(image["layers"], layers, image["ref"])
+            equal(image["layers"], chain, image["ref"])
         p.sbx("fsck").ok()
         # Nobody else's gzip is made anew; the layers are the same.
         p.sbx("gc", "--blobs").ok()
         r = p.sbx("save", "tools:2", "--format", "oci-dir", "-o", "packed").ok()
         match("its layers were packed anew, so its manifest is another one now", r.err, "what it says")
         config = json.loads(blob(p.path("packed"), manifest_of(p.path("packed"))[1]["config"]["digest"]))
-        equal([d.split(":")[1] for d in config["rootfs"]["diff_ids"]], layers, "the layers, packed anew")
+        equal([d.split(":")[1] for d in config["rootfs"]["diff_ids"]], chain, "the layers, packed anew")
 
 
 @limit(100)
