@@ -79,6 +79,8 @@ struct base_source {
 	const char *path;    /* absolute */
 	const char *project; /* what lies in it is opened without following a link out */
 	const char *tag;     /* oci: or NULL */
+	const char *
+		source; /* tar: what made it, and no link; NULL: a file that is read anew where it changed */
 };
 int base_read_oci(struct arena *a, const struct base_source *src, char ret_manifest[DIGEST_HEX + 1],
 		  struct err *err);

@@ -147,12 +147,13 @@ int base_read_tar(struct arena *a, const struct base_source *src, char ret_manif
 	struct err why = {0};
 	struct stat st;
 
-	if (base_open(src, O_NONBLOCK | O_NOCTTY, &fd, err) < 0)
+	if (base_open(src, O_NONBLOCK | O_NOCTTY | (src->source ? O_NOFOLLOW : 0), &fd, err) < 0)
 		return -1;
 	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
 		return err_set(err, "cannot use '%s' as a root: it is no file", src->path);
-	state = state_of(a, &st);
-	if (image_get(a, src->store, src->name, &image, &why) == 0 && str_eq(image.source, state)) {
+	state = src->source ? src->source : state_of(a, &st);
+	if (!src->source && image_get(a, src->store, src->name, &image, &why) == 0 &&
+	    str_eq(image.source, state)) {
 		memcpy(ret_manifest, image.manifest, DIGEST_HEX + 1);
 		return 0;
 	}

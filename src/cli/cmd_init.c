@@ -10,6 +10,7 @@
 #include "base/path.h"
 #include "base/str.h"
 #include "cli/base.h"
+#include "cli/bootstrap.h"
 #include "cli/command.h"
 #include "cli/create.h"
 #include "cli/images.h"
@@ -20,17 +21,20 @@
 struct values {
 	struct where where; /* its env is not used: an environment is made when it is entered */
 	const char *base;
+	bool bootstrap;
 	const char *name;
 };
 
 static const struct opt opts[] = {
 	OPT_DIRECTORY(struct values),
 	{"base", 0, "REF", offsetof(struct values, base), "the base image [the profile's]"},
+	{"bootstrap", 0, NULL, offsetof(struct values, bootstrap),
+	 "make the base, a release such as debian:bookworm, by mmdebstrap"},
 	{"name", 0, "NAME", offsetof(struct values, name), "its name [the folder's]"},
 	{0},
 };
 
-static void compose(const struct values *v, const char *profile, struct buf *b)
+static void compose(const struct values *v, const char *base, const char *profile, struct buf *b)
 {
 	buf_adds(
 		b,
@@ -39,8 +43,8 @@ static void compose(const struct values *v, const char *profile, struct buf *b)
 	if (v->name)
 		buf_printf(b, "name = %s\n", v->name);
 	buf_printf(b, "extends = %s\n", profile);
-	if (v->base)
-		buf_printf(b, "\n[base]\nimage = %s\n", v->base);
+	if (base)
+		buf_printf(b, "\n[base]\nimage = %s\n", base);
 	buf_adds(
 		b,
 		"\n"
@@ -131,8 +135,15 @@ static int init(const struct cli *cli, const void *values, struct err *err)
 	const struct values *v = values;
 	const char *profile = cli->args.n ? cli->args.v[0] : "default";
 	_cleanup_buf_ struct buf b = {0};
+	const char *base = v->base;
 	const char *dir;
 
+	if (v->bootstrap && !v->base)
+		return err_kind(err, ERR_USAGE,
+				"sbx init --bootstrap needs --base: a release such as "
+				"debian:bookworm");
+	if (v->bootstrap && bootstrap_name(cli->a, v->base, &base, err) < 0)
+		return -1;
 	if (check_word("profile", profile, err) < 0 ||
 	    (v->base && check_word("base", v->base, err) < 0) ||
 	    (v->name && check_word("name", v->name, err) < 0) ||
@@ -141,7 +152,7 @@ static int init(const struct cli *cli, const void *values, struct err *err)
 
 	const char *file = path_join(cli->a, dir, PROJECT_FILE);
 
-	compose(v, profile, &b);
+	compose(v, base, profile, &b);
 	if (check_text(cli->a, file, &b, err) < 0)
 		return -1;
 	if (create_file(dir, PROJECT_FILE, &b, err) < 0) {
@@ -150,6 +161,8 @@ static int init(const struct cli *cli, const void *values, struct err *err)
 		return -1;
 	}
 	log_info("wrote '%s'; next: sbx enter", file);
+	if (v->bootstrap && bootstrap_make(cli->a, dir, v->base, err) < 0)
+		return -1;
 	return v->base ? fetch(cli->a, dir, err) : 0;
 }
 

@@ -8,6 +8,7 @@
 #include "base/fs.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/path.h"
 #include "base/str.h"
 #include "cli/base.h"
 #include "cli/command.h"
@@ -51,7 +52,7 @@ static int take_build(struct arena *a, const struct workplace *w, struct lock_im
 
 	if (w->profile->build_run.n == 0)
 		return 0;
-	ref = lock_build_name(a, w->project);
+	ref = images_name_for(a, path_base(w->project), "latest");
 	if (image_get(a, &w->store, ref, &image, &why) < 0) {
 		if (why.errnum != ENOENT) {
 			*err = why;

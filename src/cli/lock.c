@@ -11,7 +11,6 @@
 #include "base/fs.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "base/path.h"
 #include "base/str.h"
 #include "cli/open.h"
 #include "conf/image.h"
@@ -19,26 +18,6 @@
 #include "conf/profile.h"
 #include "plan/host_fingerprint.h"
 #include "store/image.h"
-
-const char *lock_build_name(struct arena *a, const char *project)
-{
-	char *name = arena_printf(a, "%s", path_base(project));
-	size_t n = 0;
-
-	/* The grammar of references knows lower-case letters and digits, and single marks between them. */
-	for (const char *c = path_base(project); *c; c++) {
-		if ((*c >= 'a' && *c <= 'z') || (*c >= '0' && *c <= '9'))
-			name[n++] = *c;
-		else if (*c >= 'A' && *c <= 'Z')
-			name[n++] = (char)(*c - 'A' + 'a');
-		else if (n > 0 && name[n - 1] != '-')
-			name[n++] = '-';
-	}
-	while (n > 0 && name[n - 1] == '-')
-		n--;
-	return arena_printf(a, "localhost/%.*s:build", n > 0 ? (int)n : 7,
-			    n > 0 ? name : "project");
-}
 
 int lock_read(struct arena *a, const char *project, struct lockfile *ret, bool *ret_there,
 	      struct err *err)

@@ -13,9 +13,6 @@ struct lockfile;
 struct profile;
 struct workplace;
 
-/* The name of what `sbx build` makes of the project's own steps: "localhost/FOLDER:build". */
-const char *lock_build_name(struct arena *a, const char *project);
-
 /* Read the project's; *ret_there false: it has none. */
 int lock_read(struct arena *a, const char *project, struct lockfile *ret, bool *ret_there,
 	      struct err *err);

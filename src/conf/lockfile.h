@@ -4,12 +4,12 @@
  *     {
  *       "version": 1,
  *       "base": {"image": "registry.example/debian:12", "manifest": "sha256:…", "layers": ["sha256:…"]},
- *       "build": {"image": "localhost/demo:build", "manifest": "sha256:…", "layers": […]},
+ *       "build": {"image": "localhost/demo:latest", "manifest": "sha256:…", "layers": […]},
  *       "profile": "sha256:…"
  *     }
  *
- * For the host's root, "base" is {"image": "host", "host": its fingerprint}; for a folder {"image": "dir:…"}.  "build" is there where the
- * project has build steps and they were built.
+ * For the host's root, "base" is {"image": "host", "host": its fingerprint}; for a folder {"image": "dir:…"}.
+ * "build" is there where the project has build steps: what they made.
  */
 #ifndef SBX_CONF_LOCKFILE_H
 #define SBX_CONF_LOCKFILE_H

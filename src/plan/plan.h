@@ -173,7 +173,7 @@ struct plan_env {
 	const char *name;      /* the project folder's name: default for the profile's */
 	/* An environment keeps the map it was made with: -1 not made yet, else enum id_rung. */
 	int kept_rung;
-	int kept_as;               /* 1 + enum user_as; 0: not known */
+	int kept_as; /* 1 + enum user_as; 0: not known */
 	/* For a step of an image's build: what is written anywhere is to stay in its layer, so there is neither
 	 * project nor home nor a /tmp and /run of their own, and no account of the user. */
 	bool build;

@@ -207,6 +207,49 @@ def test_a_lock_of_the_host():
         p.write("sbx.lock", p.read("sbx.lock").replace('"host": "', '"host": "other:'))
         match("^host: locked other:", p.sbx("lock", "--check").ok(1).out, "lock --check")
         match("sbx.lock was made on other:", p.sbx("run", "-e", "x", "--", "true").ok().err, "run")
+        p.sbx("stop", "-e", "x")
+        p.sbx("rm", "-f", "-e", "x").ok()
+
+
+def test_a_lock_needs_the_build():
+    """Of a project with build steps, the lock has what they made."""
+    with Project(NO_NET + "[build]\nrun = true\n") as p:
+        match("there is none.*hint: make it first: sbx build", p.sbx("lock").ok(125).err, "no build")
+
+
+def environments(p):
+    return [e["env"] for e in p.sbx("list", "--json").json() if e["project"] == p.dir]
+
+
+def test_what_bootstrap_says():
+    """init --bootstrap: what it cannot make, and what it could not."""
+    with Project(None) as p:
+        r = p.sbx("init", "--bootstrap").ok(2)
+        match("--bootstrap needs --base", r.err, "no base")
+        for bad in ("fedora:40", "debian", "debian:", "debian:a b", "debian:Bookworm", "ubuntu:-x"):
+            r = p.sbx("init", "--base", bad, "--bootstrap").ok(2)
+            match("no release of Debian or Ubuntu.*hint: such as: sbx init --base debian:bookworm "
+                  "--bootstrap", r.err, bad)
+            check(not os.path.exists(p.path("sbx.ini")), "nothing was written")
+        env = harness.environment(http_proxy="http://127.0.0.1:1", https_proxy=None)
+        r = p.sbx("init", "--base", "debian:bookworm", "--bootstrap", env=env, limit=110).ok(125)
+        match(r"mmdebstrap ended with status \d+.*hint: what it said stands above; it needs the mirror that "
+              "the host's apt uses", r.err, "no mirror")
+        equal(environments(p), [], "nothing of it stays")
+
+
+if os.environ.get("SBX_SOAK"):
+    @harness.limit(1800)
+    def test_bootstrap():
+        """A Debian by mmdebstrap inside, and apt-get install on it."""
+        with Project(None) as p:
+            p.sbx("init", "--base", "debian:bookworm", "--bootstrap", limit=1500).ok()
+            equal(environments(p), [], "nothing of it stays but the image")
+            match("^image = localhost/debian:bookworm$", p.read("sbx.ini"), "the profile")
+            r = p.sbx("run", "--root", "--", "sh", "-c", "apt-get update && apt-get install -y "
+                      "--no-install-recommends hello && hello", limit=500)
+            match("Hello, world!", r.ok().out, "hello")
+            match(r"^root +overlayfs$", p.sbx("status").ok().out, "the driver")
 
 
 def test_A1_A9_links_out_of_an_image_lead_nowhere():
