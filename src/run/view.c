@@ -208,8 +208,7 @@ static int call_with_roots(void *arg, struct err *err)
 		return -1;
 	(void)umask(0);
 	/* With one id it is the only one already. */
-	if (args->plan->rung != RUNG_SINGLE &&
-	    (setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0))
+	if (args->plan->rung != RUNG_SINGLE && (setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0))
 		return err_errno(err, errno, "cannot become root in the user namespace");
 	return args->fn(&roots, args->arg, err);
 }
