@@ -115,23 +115,28 @@ static const char *glob_end(const char *g)
 	return g;
 }
 
+/* Behind a `**` and its slash: the rest of the pattern, at any folder on the way. */
+static bool match_deep(const char *rest, const char *path)
+{
+	for (;;) {
+		const char *end = part_end(path);
+
+		if (dockerignore_glob(rest, path, true))
+			return true;
+		if (!*end)
+			return false;
+		path = end + 1;
+	}
+}
+
 bool dockerignore_glob(const char *glob, const char *path, bool deep)
 {
 	while (*glob) {
 		const char *next = glob_end(glob);
 		const char *end = part_end(path);
 
-		if (deep && next - glob == 2 && glob[0] == '*' && glob[1] == '*') {
-			if (!*next)
-				return true;
-			for (;; path = end + 1) {
-				if (dockerignore_glob(next + 1, path, deep))
-					return true;
-				end = part_end(path);
-				if (!*end)
-					return false;
-			}
-		}
+		if (deep && next - glob == 2 && strncmp(glob, "**", 2) == 0)
+			return !*next || match_deep(next + 1, path);
 		if (!*path || !match_part(glob, path, end))
 			return false;
 		if (!*next || !*end)

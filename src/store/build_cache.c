@@ -108,16 +108,43 @@ static int compare(const void *x, const void *y)
 	return strcmp(a->key, b->key);
 }
 
+struct listed {
+	struct build_cached *v;
+	size_t n, cap;
+};
+
+/* The record of that file name, if it is one that can be read. */
+static void list_one(struct arena *a, int fd, const char *name, struct listed *l)
+{
+	char *key = arena_strdup(a, name);
+	struct build_cached c;
+	struct err why = {0};
+
+	if (!str_ends(key, ".json"))
+		return;
+	key[strlen(key) - strlen(".json")] = '\0';
+	if (!layer_is_digest(key) || read_record(fd, key, &c, &why) < 0)
+		return;
+	if (l->n == l->cap) {
+		size_t cap = l->cap ? 2 * l->cap : 64;
+		struct build_cached *more = arena_alloc(a, cap * sizeof(*more));
+
+		if (l->n > 0)
+			memcpy(more, l->v, l->n * sizeof(*more));
+		l->v = more;
+		l->cap = cap;
+	}
+	l->v[l->n++] = c;
+}
+
 int build_cache_list(struct arena *a, const struct store *s, struct build_cached **ret,
 		     size_t *ret_n, struct err *err)
 {
 	_cleanup_fd_ int fd = -1;
 	_cleanup_fd_ int list_fd = -1;
 	_cleanup_dir_ DIR *d = NULL;
-	struct build_cached *v = NULL;
+	struct listed l = {0};
 	const struct dirent *entry;
-	size_t cap = 0;
-	size_t n = 0;
 
 	if (open_folder(s, &fd, err) < 0)
 		return -1;
@@ -126,33 +153,14 @@ int build_cache_list(struct arena *a, const struct store *s, struct build_cached
 	if (!d)
 		return err_errno(err, errno, "cannot list '%s/%s'", s->dir, FOLDER);
 	(void)TAKE_FD(list_fd);
-	while ((errno = 0, entry = readdir(d)) != NULL) {
-		char *key = arena_strdup(a, entry->d_name);
-		struct build_cached c;
-		struct err why = {0};
-
-		if (!str_ends(key, ".json"))
-			continue;
-		key[strlen(key) - strlen(".json")] = '\0';
-		if (!layer_is_digest(key) || read_record(fd, key, &c, &why) < 0)
-			continue;
-		if (n == cap) {
-			struct build_cached *more =
-				arena_alloc(a, (cap ? 2 * cap : 64) * sizeof(*more));
-
-			if (n > 0)
-				memcpy(more, v, n * sizeof(*more));
-			cap = cap ? 2 * cap : 64;
-			v = more;
-		}
-		v[n++] = c;
-	}
+	while ((errno = 0, entry = readdir(d)) != NULL)
+		list_one(a, fd, entry->d_name, &l);
 	if (errno)
 		return err_errno(err, errno, "cannot list '%s/%s'", s->dir, FOLDER);
-	if (n > 0)
-		qsort(v, n, sizeof(*v), compare);
-	*ret = v;
-	*ret_n = n;
+	if (l.n > 0)
+		qsort(l.v, l.n, sizeof(*l.v), compare);
+	*ret = l.v;
+	*ret_n = l.n;
 	return 0;
 }
 
