@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -36,6 +37,16 @@ int pin_add(const struct pin *p, const char *hex, struct err *err)
 		return store_hint(err);
 	}
 	return 0;
+}
+
+bool pin_is_held(const struct store *s, const char *name)
+{
+	_cleanup_free_ char *path = xasprintf("tmp/%s", name);
+	_cleanup_fd_ int fd = -1;
+
+	if (fs_open_beneath(s->fd, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0, &fd, NULL) < 0)
+		return false;
+	return flock(fd, LOCK_SH | LOCK_NB) < 0 && errno == EWOULDBLOCK;
 }
 
 void pin_done(const struct store *s, struct pin *p)

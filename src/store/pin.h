@@ -7,6 +7,8 @@
 #ifndef SBX_STORE_PIN_H
 #define SBX_STORE_PIN_H
 
+#include <stdbool.h>
+
 #include "store/stage.h"
 
 struct err;
@@ -30,6 +32,8 @@ int pin_make(const struct store *s, struct pin *ret, struct err *err);
  * waits.  Not for who holds the lock of the store (layer_lock) alone.
  */
 int pin_add(const struct pin *p, const char *hex, struct err *err);
+/* Does the process that made this one (a name in tmp/) still hold it? */
+bool pin_is_held(const struct store *s, const char *name);
 /* Remove the folder: what counts is named by a record now. */
 void pin_done(const struct store *s, struct pin *p);
 

@@ -209,7 +209,8 @@ static int read_pins(struct arena *a, const struct store *s, struct roots *r, st
 		struct strv pinned = {0};
 		struct err why = {0};
 
-		if (!str_starts(names.v[i], PIN_PREFIX) ||
+		/* Of one that was killed nothing is kept, or it would take a second gc. */
+		if (!str_starts(names.v[i], PIN_PREFIX) || !pin_is_held(s, names.v[i]) ||
 		    list(a, s, arena_printf(a, "tmp/%s", names.v[i]), &pinned, &why) < 0)
 			continue;
 		for (size_t k = 0; k < pinned.n; k++) {

@@ -4,6 +4,7 @@
 #include "store/layer.h"
 #include "store/litter.h"
 #include "store/pin.h"
+#include "store/roots.h"
 #include "store_world.h"
 
 #define HEX "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
@@ -26,6 +27,15 @@ static size_t count_litter(struct world *w, const struct store *s)
 	return l.n;
 }
 
+static bool is_kept(struct world *w, const struct store *s)
+{
+	struct roots roots;
+	struct err err = {0};
+
+	assert_int_equal(roots_read(w->a, s, &roots, &err), 0);
+	return roots_need(&roots, HEX);
+}
+
 static void lasts_as_long_as_who_holds_it(void **state)
 {
 	struct world *w = *state;
@@ -39,8 +49,12 @@ static void lasts_as_long_as_who_holds_it(void **state)
 	assert_int_equal(pin_add(&p, HEX, &err), 0);
 	assert_int_equal(faccessat(s.fd, arena_printf(w->a, "tmp/%s/" HEX, p.name), F_OK, 0), 0);
 	assert_int_equal(count_litter(w, &s), 0);
+	assert_true(pin_is_held(&s, p.name));
+	assert_true(is_kept(w, &s));
 	/* As if the process had been killed. */
 	cleanup_fd(&p.fd);
+	assert_false(pin_is_held(&s, p.name));
+	assert_false(is_kept(w, &s));
 	assert_int_equal(count_litter(w, &s), 1);
 	pin_done(&s, &p);
 	assert_int_equal(count_litter(w, &s), 0);
