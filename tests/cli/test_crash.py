@@ -4,10 +4,12 @@
 A part of the points in the ordinary suites, all of them in the soak suite.  See crash.py.
 """
 
+import os
+
 import crash
 import harness
 import layers
-from harness import check, limit
+from harness import check, equal, limit
 
 ALL = 1 << 30
 KILLS = ALL if layers.SOAK else 2
@@ -72,6 +74,85 @@ def test_kill_gc():
 def test_kill_rm():
     """SIGKILL at each state-changing call of rm."""
     kills("rm")
+
+
+class Load:
+    """An archive beside a store that has nothing of it; each point starts from that store anew."""
+
+    ARGV = ["load", "load.tar", "--name", "localhost/crash:1"]
+
+    def __enter__(self):
+        self.p = layers.project(layers.COLD)
+        self.template = os.path.join(self.p.parent, "template")
+        self.p.env["XDG_DATA_HOME"] = self.template
+        crash.two_layers(self.p)
+        self.p.sbx("save", "two", "-o", "load.tar").ok()
+        self.p.sbx("rm", "-f").ok()
+        for tag in ("one", "two"):
+            self.p.sbx("tag", "-d", tag).ok()
+        self.p.sbx("gc", "--all", "--blobs").ok()
+        equal(self.holds("layers") + self.holds("blobs"), ["partial"], "the prepared store")
+        return self
+
+    def __exit__(self, *exc):
+        self.drop()
+        layers.remove_store(self.template)
+        self.p.__exit__(*exc)
+        return False
+
+    def drop(self):
+        if self.p.env["XDG_DATA_HOME"] != self.template:
+            layers.remove_store(self.p.env["XDG_DATA_HOME"])
+
+    def holds(self, folder):
+        return layers.names(os.path.join(layers.store_of(self.p), folder))
+
+    def fresh(self, n):
+        self.drop()
+        self.p.env["XDG_DATA_HOME"] = os.path.join(self.p.parent, f"data{n}")
+        layers.copy_store(self.template, self.p.env["XDG_DATA_HOME"])
+
+    def point(self, n, action="kill"):
+        """Cut at the n-th call; the calls that there were."""
+        self.fresh(n or 0)
+        done = crash.cut(self.p, self.ARGV, n, action)
+        where = f"load, {action} at {n} ({done.hit})"
+        self.p.sbx("fsck").ok()
+        there = [i["ref"] for i in self.p.sbx("images", "--json").json()]
+        check(there in ([], ["localhost/crash:1"]), f"{where}: {there}")
+        check(there or done.status != 0, f"{where}: done, it says, and there is no image")
+        if not there:
+            self.nothing_is_left(where)
+        self.p.sbx(*self.ARGV).ok()
+        equal(len(self.holds("layers")), 2, where)
+        self.p.sbx("images", "-d", "localhost/crash:1").ok()
+        self.nothing_is_left(where)
+        return done.calls
+
+    def nothing_is_left(self, where):
+        """gc takes all that a load had begun."""
+        self.p.sbx("gc", "--all").ok()
+        equal(self.holds("layers") + self.holds("tmp") + self.holds("blobs/partial"), [], where)
+        equal(self.holds("blobs"), ["partial"], where)
+        self.p.sbx("fsck").ok()
+
+
+@limit(3600)
+def test_kill_load():
+    """SIGKILL at each state-changing call of a load: all of the image or nothing, and gc takes the rest."""
+    with Load() as load:
+        points = crash.chosen(len(load.point(None)), KILLS)
+        for n in points:
+            load.point(n)
+        harness.diagnose(f"load: {len(points)} points")
+
+
+@limit(3600)
+def test_failing_calls_of_load():
+    """A full disk at any call of a load: the same, and it says so."""
+    with Load() as load:
+        for n in crash.chosen(len(load.point(None)), FAILURES):
+            load.point(n, f"errno={crash.ERRNO['ENOSPC']}")
 
 
 @limit(3600)
