@@ -314,10 +314,13 @@ int blob_put(const struct store *s, const void *p, size_t n, char ret_hex[DIGEST
 	char hex[DIGEST_HEX + 1];
 
 	digest_sha256(p, n, hex);
-	if (blob_read(s, hex, n, &there, NULL) < 0 &&
-	    (blob_create(s, &w, err) < 0 || blob_write(w, p, n, err) < 0 ||
-	     blob_finish(TAKE_PTR(w), hex, n, NULL, err) < 0))
-		return -1;
+	if (blob_read(s, hex, n, &there, NULL) < 0) {
+		if (blob_create(s, &w, err) < 0)
+			return -1;
+		if (!w || blob_write(w, p, n, err) < 0 ||
+		    blob_finish(TAKE_PTR(w), hex, n, NULL, err) < 0)
+			return -1;
+	}
 	if (ret_hex)
 		memcpy(ret_hex, hex, sizeof(hex));
 	return 0;

@@ -115,7 +115,7 @@ int form_add(struct arena *a, const struct store *s, const char *diff_id, const 
 			same = &old[i];
 	}
 	json_array_append_new(list, write_form(f, write_seen(same, seen)));
-	for (size_t i = 0; i < n && json_array_size(list) < FORMS_MAX; i++) {
+	for (size_t i = 0; old && i < n && json_array_size(list) < FORMS_MAX; i++) {
 		if (&old[i] != same)
 			json_array_append_new(list, write_form(&old[i], write_seen(&old[i], NULL)));
 	}
