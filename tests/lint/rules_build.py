@@ -79,7 +79,8 @@ PURE = re.compile(
     r"^_*(mem\w+|st[rp]\w+|isoc99_sscanf|sscanf|v?sn?printf(_chk)?|v?asprintf(_chk)?|malloc|calloc|realloc|"
     r"reallocarray|free|qsort(_r)?|bsearch|abort|assert_fail|ctype_(b|tolower|toupper)_loc|is(alnum|alpha|"
     r"digit|xdigit|space|print|upper|lower)|to(upper|lower)|errno_location|stack_chk_fail|u?(l|ll)?abs|"
-    r"rawmemchr|explicit_bzero|inet_(pton|ntop)|GLOBAL_OFFSET_TABLE_|ini_\w+)$")
+    r"rawmemchr|explicit_bzero|inet_(pton|ntop)|GLOBAL_OFFSET_TABLE_|ini_\w+|"
+    r"json_(?!(load|dump)(f|fd|_file|_callback)$)\w+)$")
 PURE_BASE = {"err", "mem", "str", "num", "path", "digest", "cleanup"}
 
 

@@ -367,6 +367,20 @@ static void test_deep(void **state)
 	assert_int_equal(fstat(d->upper, &st), 0);
 }
 
+/* n folders of that name, one in the other. */
+static void nest(int dir_fd, const char *name, int n)
+{
+	int at = fcntl(dir_fd, F_DUPFD_CLOEXEC, 3);
+
+	for (int i = 0; i < n; i++) {
+		int next = folder(at, name);
+
+		(void)close(at);
+		at = next;
+	}
+	(void)close(at);
+}
+
 /* Refused at once, and by name. */
 static void test_too_many_folders(void **state)
 {
@@ -374,15 +388,8 @@ static void test_too_many_folders(void **state)
 	struct entries all = {0};
 	struct err err = {0};
 	const struct diff_input in = {.lower = d->lower, .upper = d->upper};
-	int at = fcntl(d->upper, F_DUPFD_CLOEXEC, 3);
 
-	for (int i = 0; i < 2049; i++) {
-		int next = folder(at, "d");
-
-		(void)close(at);
-		at = next;
-	}
-	(void)close(at);
+	nest(d->upper, "d", 2049);
 	assert_int_equal(diff_entries(d->w->a, &in, &all, &err), -1);
 	assert_non_null(strstr(err.msg, "cannot compare '/d/d/d/"));
 	assert_non_null(strstr(err.msg, "…/d': it lies in 2048 folders or more"));
@@ -396,17 +403,10 @@ static void test_too_deep(void **state)
 	struct err err = {0};
 	const struct diff_input in = {.lower = d->lower, .upper = d->upper};
 	char name[251];
-	int at = fcntl(d->upper, F_DUPFD_CLOEXEC, 3);
 
 	memset(name, 'n', 250);
 	name[250] = '\0';
-	for (int i = 0; i < 270; i++) {
-		int next = folder(at, name);
-
-		(void)close(at);
-		at = next;
-	}
-	(void)close(at);
+	nest(d->upper, name, 270);
 	assert_int_equal(diff_entries(d->w->a, &in, &all, &err), -1);
 	assert_non_null(strstr(err.msg, "its path has more than 65536 bytes"));
 }

@@ -65,7 +65,7 @@ static void test_words(void **state)
 	file(d->lower, "twice", "1\n");
 	file(d->upper, "twice", "2\n");
 	assert_int_equal(fchmodat(d->upper, "twice", 0600, 0), 0);
-	assert_string_equal(patch_of(d), "A /dir/\nA /fifo\nM /mode (mode 0644 -> 0600)\n"
+	assert_string_equal(patch_of(d), "A /dir/\nA /fifo (fifo)\nM /mode (mode 0644 -> 0600)\n"
 					 "M /twice (content, mode 0644 -> 0600)\n"
 					 "--- a/twice\n+++ b/twice\n@@ -1 +1 @@\n-1\n+2\n");
 }

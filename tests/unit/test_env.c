@@ -297,7 +297,7 @@ static int full_disk(void *arg)
 	struct err err = {0};
 
 	if (world_unshare() < 0 ||
-	    mount("none", world_path(w, "home"), "tmpfs", 0, "size=64k,nr_inodes=9,mode=755") < 0)
+	    mount("none", world_path(w, "home"), "tmpfs", 0, "size=64k,nr_inodes=14,mode=755") < 0)
 		return 2;
 	(void)setenv("XDG_DATA_HOME", world_path(w, "home"), 1);
 	if (store_open(w->a, &s, &err) < 0)
