@@ -201,7 +201,7 @@ static int take_all(struct load *l, struct image **ret, size_t *ret_n, struct er
 static int load_word(struct load *l, struct image **ret, size_t *ret_n, struct err *err)
 {
 	_cleanup_fd_ int fd = -1;
-	struct stat st;
+	struct stat st = {0};
 	int r;
 
 	if (open_word(l->word, &fd, &st, err) < 0)

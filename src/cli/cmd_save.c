@@ -50,6 +50,7 @@ struct job {
 	struct workplace w;
 	struct pin pin;
 	struct archive_out out;
+	char manifest[DIGEST_HEX + 1];
 	enum layer_form how;
 	bool any;           /* --compress was not given: layers that are there stay as they are */
 	const char *output; /* NULL: standard output */
@@ -167,21 +168,20 @@ static int save_image(struct job *job, const struct where *where, const char *wo
 					 .how = job->how,
 					 .any = job->any,
 					 .pin = &job->pin};
-	char manifest[DIGEST_HEX + 1];
 	const char *ref = NULL;
 
 	/* For a tag or layer of the environment it is opened once more, with the project. */
 	if (store_open(job->a, &job->w.store, err) < 0 ||
 	    pin_make(&job->w.store, &job->pin, err) < 0 ||
-	    images_what(job->a, &what, manifest, &ref, err) < 0)
+	    images_what(job->a, &what, job->manifest, &ref, err) < 0)
 		return -1;
 	if (!job->out.ref)
 		job->out.ref = ref;
 	job->out.store = &job->w.store;
-	job->out.manifest = manifest;
+	job->out.manifest = job->manifest;
 	if (write_out(job, err) < 0)
 		return -1;
-	log_info("saved '%s', sha256:%s", job->out.ref ? job->out.ref : word, manifest);
+	log_info("saved '%s', sha256:%s", job->out.ref ? job->out.ref : word, job->manifest);
 	return 0;
 }
 

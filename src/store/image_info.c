@@ -90,14 +90,14 @@ static const char *message(struct arena *a, const char *created_by)
 	return arena_printf(a, "%.*s…", (int)n, created_by);
 }
 
-/* The entries that made a layer; in `v`, which has room for them all.  How many there are. */
-static size_t made_layers(const struct oci_config *c, const struct oci_history **v)
+/* Which entries made a layer; in `v`, which has room for them all.  How many there are. */
+static size_t made_layers(const struct oci_config *c, size_t *v)
 {
 	size_t n = 0;
 
 	for (size_t i = 0; i < c->n_history; i++) {
 		if (!c->history[i].empty_layer)
-			v[n++] = &c->history[i];
+			v[n++] = i;
 	}
 	return n;
 }
@@ -106,7 +106,7 @@ int image_chain(struct arena *a, const struct store *s, const struct image_info 
 		const char *map, struct chain *ret, struct err *err)
 {
 	const struct oci_config *c = &info->config;
-	const struct oci_history **made = arena_alloc(a, (c->n_history + 1) * sizeof(*made));
+	size_t *made = arena_alloc(a, (c->n_history + 1) * sizeof(*made));
 	bool told = made_layers(c, made) == c->n_diff_ids;
 	struct commit *v = arena_alloc(a, (c->n_diff_ids + 1) * sizeof(*v));
 
@@ -120,9 +120,9 @@ int image_chain(struct arena *a, const struct store *s, const struct image_info 
 			return err_errno(err, ENOENT, "the layer %s for the ids '%s'",
 					 c->diff_ids[i], map);
 		v[i].digest = c->diff_ids[i];
-		v[i].message = message(a, told ? made[i]->created_by : NULL);
+		v[i].message = message(a, told ? c->history[made[i]].created_by : NULL);
 		v[i].by = "image";
-		v[i].created = told ? image_time(made[i]->created) : 0;
+		v[i].created = told ? image_time(c->history[made[i]].created) : 0;
 	}
 	*ret = (struct chain){.v = v, .n = c->n_diff_ids};
 	return 0;
