@@ -133,11 +133,11 @@ class World:
             f.write("canary")
         os.setxattr(self.canary, "user.canary", b"x")
         # As deep in the store as a tree is, so that `..` would lead here.
+        self.first = self.before = None
         links = symlink(b"out", b"../../../../..") + symlink(b"etc", b"/etc") + symlink(b"canary", b"../canary")
         message = self.load(links + END)[0]
         assert not message, message
         self.first = self.layers()[0]
-        self.before = self.outside()
 
     def layers(self):
         return sorted(os.listdir(os.path.join(self.store, "layers")))
@@ -150,6 +150,8 @@ class World:
 
     def load(self, data):
         """The message ("" where it went well) and what was wrong about how it went."""
+        # Each time anew: others may use this machine's /etc meanwhile.
+        self.before = self.outside() if self.first else None
         path = os.path.join(self.top, "layer")
         with open(path, "wb") as f:
             f.write(data)
