@@ -9,6 +9,7 @@ import os
 import shutil
 import stat
 import tarfile
+import tempfile
 
 import harness
 import history
@@ -248,7 +249,11 @@ def test_podman_and_buildah():
     if not harness.has_subids():
         return  # Neither works without: the suite of the other user has it.
     with history.alone() as p:
-        storage = ["--root", p.path("cs"), "--runroot", p.path("cr"), "--storage-driver", "vfs"]
+        # Podman takes none of more than 50 characters.
+        run = tempfile.mkdtemp(dir="/tmp")
+        # podman takes no more than 50 bytes for the runroot.
+        storage = ["--root", p.path("cs"), "--runroot", os.path.join(harness.base(), "cr"),
+                   "--storage-driver", "vfs"]
         p.env["XDG_RUNTIME_DIR"] = p.path("xdg")
         os.makedirs(p.path("xdg"), 0o700)
         os.makedirs(p.path("root/bin"))
@@ -271,7 +276,7 @@ def test_podman_and_buildah():
             check(digest, "no digest")
         finally:
             # Files of subordinate ids.
-            tool(p, "podman", "unshare", "rm", "-rf", p.path("cs"), p.path("cr"))
+            tool(p, "podman", "unshare", "rm", "-rf", p.path("cs"), run)
 
 
 def pack(members):
