@@ -40,7 +40,7 @@ def test_commit_ends_what_is_idle():
         begun = time.monotonic()
         layers.commit(p)
         spent = time.monotonic() - begun
-        check(spent < 1.5, f"an idle sandbox is no reason to wait: {spent:.2f} s")
+        check(harness.SANITIZED or spent < 1.5, f"an idle sandbox is no reason to wait: {spent:.2f} s")
         match(r"not running", p.sbx("stop").ok().err, "the sandbox after commit")
 
 
