@@ -250,10 +250,8 @@ def test_podman_and_buildah():
         return  # Neither works without: the suite of the other user has it.
     with history.alone() as p:
         # Podman takes none of more than 50 characters.
-        run = tempfile.mkdtemp(dir="/tmp")
-        # podman takes no more than 50 bytes for the runroot.
-        storage = ["--root", p.path("cs"), "--runroot", os.path.join(harness.base(), "cr"),
-                   "--storage-driver", "vfs"]
+        runroot = tempfile.mkdtemp(dir="/tmp")
+        storage = ["--root", p.path("cs"), "--runroot", runroot, "--storage-driver", "vfs"]
         p.env["XDG_RUNTIME_DIR"] = p.path("xdg")
         os.makedirs(p.path("xdg"), 0o700)
         os.makedirs(p.path("root/bin"))
@@ -276,7 +274,7 @@ def test_podman_and_buildah():
             check(digest, "no digest")
         finally:
             # Files of subordinate ids.
-            tool(p, "podman", "unshare", "rm", "-rf", p.path("cs"), run)
+            tool(p, "podman", "unshare", "rm", "-rf", p.path("cs"), runroot)
 
 
 def pack(members):
