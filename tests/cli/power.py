@@ -26,6 +26,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 SHUTDOWN = 0x8004587D
@@ -34,6 +35,7 @@ CLONE_NEWNS = 0x00020000
 SIZE = {"ext4": 256 << 20, "xfs": 320 << 20, "btrfs": 256 << 20}
 MAKE = {"ext4": ["mkfs.ext4", "-q", "-F", "-E", "lazy_itable_init=0,lazy_journal_init=0"],
         "xfs": ["mkfs.xfs", "-q", "-f"], "btrfs": ["mkfs.btrfs", "-q", "-f", "-m", "single"]}
+BUSY_S = 20
 OPTIONS = {"ext4": "loop,commit=1000", "xfs": "loop", "btrfs": "loop,commit=1000"}
 
 
@@ -51,8 +53,16 @@ class Disk:
         # Not ismount(): it cannot look at a file system that was shut down.
         with open("/proc/self/mounts", encoding="utf-8", errors="surrogateescape") as f:
             mounted = f" {self.mnt} " in f.read()
-        if mounted:
-            run("umount", self.mnt)
+        # polls: who held it was killed just before, and nobody tells of the end of what is not his child.
+        end = time.monotonic() + BUSY_S
+        while mounted:
+            try:
+                run("umount", self.mnt)
+                return
+            except OSError as e:
+                if "busy" not in str(e) or time.monotonic() > end:
+                    raise
+            time.sleep(0.02)
 
     def new(self, fs):
         if not shutil.which(MAKE[fs][0]):

@@ -24,7 +24,6 @@ MISTAKES = [
     ("[network]\nports = 8080\n", 2, r"port.*8080", None),
     ("[user]\nas = me\n", 2, r"self.*root", None),
     ("[user]\nname = x\n", 2, r"name", None),
-    ("[base]\nimage = oci:./dir\n", 2, r"cannot open 'dir'", None),
     ("[base]\nimage = dir:\n", 2, r"path", None),
     ("[base]\nimage = dir:/no/such/root\n", 2, r"/no/such/root", None),
     ("[base]\nimage = hots\n", 2, r"hots", r"host"),
@@ -82,6 +81,15 @@ def test_thirty_kinds_of_mistake():
                     break
             equal(p.sbx("list", "--json").json(), [], f"nothing was made for {ini[:60]!r}")
     check(not wrong, f"{len(wrong)} of {len(MISTAKES)}:\n" + "\n".join(wrong))
+
+
+def test_an_image_that_is_not_there():
+    """The start says where it is asked for; --dry-run fetches nothing, and does not know."""
+    with Project(ini="[base]\nimage = oci:./dir\n") as p:
+        result = p.run("true").ok(125)
+        match(r"sbx\.ini:2: cannot open 'dir': No such file", result.err, "the message")
+        equal(p.sbx("list", "--json").json(), [], "environments")
+        p.sbx("run", "--dry-run", "true").ok()
 
 
 def test_extends():
