@@ -53,7 +53,7 @@ class Disk:
         # Not ismount(): it cannot look at a file system that was shut down.
         with open("/proc/self/mounts", encoding="utf-8", errors="surrogateescape") as f:
             mounted = f" {self.mnt} " in f.read()
-        # polls: who held it was killed just before, and nobody tells of the end of what is not his child.
+        # Who held it was killed just before.
         end = time.monotonic() + BUSY_S
         while mounted:
             try:
@@ -62,7 +62,7 @@ class Disk:
             except OSError as e:
                 if "busy" not in str(e) or time.monotonic() > end:
                     raise
-            time.sleep(0.02)
+            time.sleep(0.02)  # polls: nobody tells of the end of what is not his child
 
     def new(self, fs):
         if not shutil.which(MAKE[fs][0]):
