@@ -336,27 +336,34 @@ static void test_fuse_dialect(void **state)
 					      "p o2/ opaque\nH o2/x\np o3/ opaque\nH o3/x\n");
 }
 
+/* n folders of that name, one in the other; a descriptor of the last. */
+static int nest(int dir_fd, const char *name, int n)
+{
+	int at = fcntl(dir_fd, F_DUPFD_CLOEXEC, 3);
+
+	for (int i = 0; i < n; i++) {
+		int next = folder(at, name);
+
+		(void)close(at);
+		at = next;
+	}
+	return at;
+}
+
 static void test_deep(void **state)
 {
 	struct diff_world *d = *state;
 	struct entries all = {0};
 	struct err err = {0};
 	const struct diff_input in = {.lower = d->lower, .upper = d->upper};
-	int at[2] = {fcntl(d->lower, F_DUPFD_CLOEXEC, 3), fcntl(d->upper, F_DUPFD_CLOEXEC, 3)};
+	/* Deeper than descriptors and PATH_MAX go. */
+	int lower = nest(d->lower, "dd", 2000);
+	int upper = nest(d->upper, "dd", 2000);
 	struct stat st;
 
-	/* Deeper than descriptors and PATH_MAX go. */
-	for (int i = 0; i < 2000; i++) {
-		for (int k = 0; k < 2; k++) {
-			int next = folder(at[k], "dd");
-
-			(void)close(at[k]);
-			at[k] = next;
-		}
-	}
-	file(at[1], "end", "");
-	(void)close(at[0]);
-	(void)close(at[1]);
+	file(upper, "end", "");
+	(void)close(lower);
+	(void)close(upper);
 	file(d->upper, "e", "");
 	assert_int_equal(diff_entries(d->w->a, &in, &all, &err), 0);
 	assert_int_equal(all.n, 2002);
@@ -367,20 +374,6 @@ static void test_deep(void **state)
 	assert_int_equal(fstat(d->upper, &st), 0);
 }
 
-/* n folders of that name, one in the other. */
-static void nest(int dir_fd, const char *name, int n)
-{
-	int at = fcntl(dir_fd, F_DUPFD_CLOEXEC, 3);
-
-	for (int i = 0; i < n; i++) {
-		int next = folder(at, name);
-
-		(void)close(at);
-		at = next;
-	}
-	(void)close(at);
-}
-
 /* Refused at once, and by name. */
 static void test_too_many_folders(void **state)
 {
@@ -389,7 +382,7 @@ static void test_too_many_folders(void **state)
 	struct err err = {0};
 	const struct diff_input in = {.lower = d->lower, .upper = d->upper};
 
-	nest(d->upper, "d", 2049);
+	(void)close(nest(d->upper, "d", 2049));
 	assert_int_equal(diff_entries(d->w->a, &in, &all, &err), -1);
 	assert_non_null(strstr(err.msg, "cannot compare '/d/d/d/"));
 	assert_non_null(strstr(err.msg, "…/d': it lies in 2048 folders or more"));
@@ -406,7 +399,7 @@ static void test_too_deep(void **state)
 
 	memset(name, 'n', 250);
 	name[250] = '\0';
-	nest(d->upper, name, 270);
+	(void)close(nest(d->upper, name, 270));
 	assert_int_equal(diff_entries(d->w->a, &in, &all, &err), -1);
 	assert_non_null(strstr(err.msg, "its path has more than 65536 bytes"));
 }
