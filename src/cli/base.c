@@ -188,20 +188,21 @@ static int get_pinned(struct arena *a, const struct base_source *src, const stru
 	return images_unpack(a, src->store, src->plan, &b->info, &b->chain, err);
 }
 
-static int get(struct arena *a, struct base_source *src, const char *ref, struct base *ret,
+static int get(struct arena *a, const struct base_source *from, const char *ref, struct base *ret,
 	       struct err *err)
 {
 	struct base b = {.ref = arena_strdup(a, ref), .pin = PIN_NONE};
+	struct base_source src = *from;
 	struct named n;
 
-	if (split(a, ref, src->project, &n, err) < 0 || pin_make(src->store, &b.pin, err) < 0)
+	if (split(a, ref, src.project, &n, err) < 0 || pin_make(src.store, &b.pin, err) < 0)
 		return -1;
-	src->pin = &b.pin;
-	src->name = n.name;
-	src->path = n.path;
-	src->tag = n.tag;
-	if (get_pinned(a, src, &n, &b, err) < 0) {
-		pin_done(src->store, &b.pin);
+	src.pin = &b.pin;
+	src.name = n.name;
+	src.path = n.path;
+	src.tag = n.tag;
+	if (get_pinned(a, &src, &n, &b, err) < 0) {
+		pin_done(src.store, &b.pin);
 		return -1;
 	}
 	*ret = b;

@@ -84,8 +84,9 @@ static int choose(const struct layout *l, const struct oci_index *index,
 	}
 	if (l->src->tag) {
 		err_set(err, "it has no image '%s'", l->src->tag);
-		return err_hint(err, "skopeo list-tags oci:%s shows those that it has",
-				l->src->path);
+		(void)err_hint(err, "skopeo list-tags oci:%s shows those that it has",
+			       l->src->path);
+		return -1;
 	}
 	if (index->n == 1) {
 		*ret = &index->manifests[0];
@@ -110,7 +111,7 @@ static int find_manifest(struct arena *a, const struct layout *l, struct oci_des
 {
 	_cleanup_buf_ struct buf text = {0};
 	const struct oci_platform here = oci_platform_here();
-	const struct oci_descriptor *found;
+	const struct oci_descriptor *found = NULL;
 	_cleanup_buf_ struct buf inner = {0};
 	struct oci_index index;
 	enum oci_kind kind;

@@ -152,7 +152,7 @@ int bootstrap_make(struct arena *a, const char *dir, const char *what, struct er
 {
 	_cleanup_workplace_ struct workplace w = WORKPLACE_EMPTY;
 	const struct where where = {.dir = dir, .env = ENV_NAME};
-	const char *name;
+	const char *name = NULL;
 	int r;
 
 	if (bootstrap_name(a, what, &name, err) < 0 || open_project(a, &where, &w, err) < 0)

@@ -114,12 +114,16 @@ static int expand(struct copying *c, struct build_stage *stage, struct err *err)
 	}
 	if (build_expand(c->b, stage, step->args[step->n_args - 1], &word, err) < 0)
 		return -1;
-	if (!*word)
-		return err_set(err, "where to copy to is empty");
+	if (!*word) {
+		(void)err_set(err, "where to copy to is empty");
+		return -1;
+	}
 	c->dest = build_path(c->b, stage, word);
 	c->into = str_ends(word, "/") || str_ends(word, "/.") || str_eq(word, ".");
-	if (step->n_args - 1 + step->n_heredocs > 1 && !c->into)
-		return err_set(err, "with more than one source, '%s' must end with a slash", word);
+	if (step->n_args - 1 + step->n_heredocs > 1 && !c->into) {
+		(void)err_set(err, "with more than one source, '%s' must end with a slash", word);
+		return -1;
+	}
 	c->chown = cf_flag(step, "chown");
 	if (c->chown && build_expand(c->b, stage, c->chown, &c->chown, err) < 0)
 		return -1;

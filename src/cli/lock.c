@@ -47,6 +47,7 @@ static int read_for(struct arena *a, const struct profile *p, const char *projec
 {
 	const char *base = profile_base(a, p);
 
+	*ret_there = false;
 	if (lock_read(a, project, ret, ret_there, err) < 0)
 		return -1;
 	if (!*ret_there || str_eq(ret->base.image, base))

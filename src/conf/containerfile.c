@@ -141,12 +141,12 @@ static int take_copy(struct making *m, struct cf_step *s, const char *rest, stru
 
 	if (take_words(m, s, rest, err) < 0)
 		return -1;
-	for (size_t i = 0; i < s->n_args; i++) {
+	for (const char *const *arg = s->args; *arg; arg++) {
 		struct cf_heredoc doc;
 		bool tabs;
 
-		if (s->exec || !cf_is_heredoc(m->t.a, s->args[i], &doc, &tabs))
-			strv_push(m->t.a, &kept, s->args[i]);
+		if (s->exec || !cf_is_heredoc(m->t.a, *arg, &doc, &tabs))
+			strv_push(m->t.a, &kept, *arg);
 	}
 	put_args(s, &kept);
 	if (s->n_args + s->n_heredocs < 2 || s->n_args < 1)

@@ -236,12 +236,13 @@ static bool matches_above(const char *glob, const char *path)
 {
 	_cleanup_buf_ struct buf part = {0};
 
+	buf_add(&part, "", 0);
 	for (const char *c = path; *c; c++) {
 		if (*c == '/' && dockerignore_glob(glob, part.p, true))
 			return true;
 		buf_add(&part, c, 1);
 	}
-	return part.p && dockerignore_glob(glob, part.p, true);
+	return part.len > 0 && dockerignore_glob(glob, part.p, true);
 }
 
 bool dockerignore_matches(const struct dockerignore *ignore, const char *path)
