@@ -30,9 +30,22 @@ static const struct opt opts[] = {
 	{0},
 };
 
+/* One that runs nothing, and is only kept warm for the next command, ends for this. */
+static void end_idle(const struct workplace *w)
+{
+	_cleanup_fd_ int sock = -1;
+	struct client_info info;
+	struct err ignored = {0};
+
+	if (client_connect(&w->env, &sock, &ignored) == 0 &&
+	    client_info(sock, &info, &ignored) == 0 && info.commands == 0 && info.processes == 0)
+		(void)client_stop(&w->env, &ignored);
+}
+
 /* Until the end of this process: nobody starts it while it is removed. */
 static int hold(const struct workplace *w, struct client_hold *ret_hold, struct err *err)
 {
+	end_idle(w);
 	if (client_hold(&w->env, ret_hold, err) == 0)
 		return 0;
 	if (err->errnum != EBUSY)
@@ -116,8 +129,9 @@ const struct command *cmd_rm(void)
 			 .summary = "remove the project's environment",
 			 .details =
 				 "Remove the project's environment: what was installed in it, and its home.\n"
-				 "The project's own folder is not touched.  ID (see `sbx list`) names one from\n"
-				 "anywhere, also when its project is gone.",
+				 "The project's own folder is not touched.  One in which something runs is not removed;\n"
+				 "one that is only kept warm is.  ID (see `sbx list`) names one from anywhere, also\n"
+				 "when its project is gone.",
 			 .opts = opts,
 			 .max_args = 1},
 		.values_size = sizeof(struct values),

@@ -273,6 +273,19 @@ def test_list_and_rm():
         check(os.path.exists(p.path("sbx.ini")), "the project itself stays")
 
 
+def test_rm_of_one_that_is_kept_warm():
+    """Nothing runs in it: it is ended and removed; where something runs, a process left behind too, it is not."""
+    with Project() as p:
+        p.run("sh", "-c", "setsid sleep 300 > /dev/null 2>&1 &").ok()
+        match(r"cannot remove the environment '\S+': it is running\nhint: end it first: sbx stop",
+              p.sbx("rm", "-f").ok(125).err, "rm of one in which a process was left")
+        p.sbx("stop").ok()
+        p.run("true").ok()
+        match(r"running for", p.sbx("status").ok().out, "it is warm")
+        p.sbx("rm", "-f").ok()
+        check(p.dir not in p.sbx("list", "--json").ok().out, "gone from the list")
+
+
 def test_status_says_which_id_map():
     """status names the rung of the ladder in use."""
     with Project() as p:
