@@ -11,23 +11,44 @@
 
 #include <openssl/sha.h>
 
+#include "base/beside.h"
 #include "base/mem.h"
 
 struct digest {
 	SHA256_CTX ctx;
+	struct beside *beside; /* the thread that hashes, or NULL */
 };
+
+static void update(void *ctx, const void *p, size_t n)
+{
+	struct digest *d = ctx;
+
+	(void)SHA256_Update(&d->ctx, p, n);
+}
 
 struct digest *digest_new(void)
 {
 	struct digest *d = xmalloc(sizeof(*d));
 
+	d->beside = NULL;
 	(void)SHA256_Init(&d->ctx);
+	return d;
+}
+
+struct digest *digest_new_beside(void)
+{
+	struct digest *d = digest_new();
+
+	d->beside = beside_new(update, d);
 	return d;
 }
 
 void digest_add(struct digest *d, const void *p, size_t n)
 {
-	(void)SHA256_Update(&d->ctx, p, n);
+	if (d->beside)
+		beside_add(d->beside, p, n);
+	else
+		update(d, p, n);
 }
 
 void digest_end(struct digest *d, char ret_hex[DIGEST_HEX + 1])
@@ -35,6 +56,7 @@ void digest_end(struct digest *d, char ret_hex[DIGEST_HEX + 1])
 	static const char hex[] = "0123456789abcdef";
 	unsigned char raw[SHA256_DIGEST_LENGTH];
 
+	beside_end(&d->beside);
 	(void)SHA256_Final(raw, &d->ctx);
 	for (size_t i = 0; i < sizeof(raw); i++) {
 		ret_hex[2 * i] = hex[raw[i] >> 4];
@@ -46,8 +68,9 @@ void digest_end(struct digest *d, char ret_hex[DIGEST_HEX + 1])
 
 void digest_free(struct digest **d)
 {
-	if (!d)
+	if (!d || !*d)
 		return;
+	beside_end(&(*d)->beside);
 	free(*d);
 	*d = NULL;
 }

@@ -21,7 +21,7 @@
 #include "store/tar.h"
 #include "store/xattrs.h"
 
-#define CHUNK (1U << 20)
+#define CHUNK (256U << 10)
 
 /* A file that is larger, and so many times larger than what it takes of the disk, is refused. */
 #define HOLES_MAX (64ULL << 30)
@@ -335,7 +335,7 @@ int emit_layer(const struct emit *in, struct layer_info *ret, struct err *err)
 
 	m.a = arena_new();
 	m.links = links_new();
-	m.digest = digest_new();
+	m.digest = digest_new_beside();
 	m.chunk = xmalloc(CHUNK);
 	if (descent_begin(&m.at, in->tree, O_RDONLY) < 0)
 		return err_errno(err, errno, "cannot open the tree of a layer");

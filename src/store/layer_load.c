@@ -145,7 +145,7 @@ static int fill(struct load *l, const struct layer_stage *stage, struct layer_in
 	if (skeleton_create(stage->fd, LAYER_SKELETON, &l->skeleton, err) < 0)
 		return -1;
 	l->blob = digest_new();
-	l->tar = digest_new();
+	l->tar = digest_new_beside();
 	l->inflate = inflate_new(read_compressed, l);
 	l->split = split_new(l->skeleton);
 	if (unpack_all(l, stage, err) < 0 || check_digests(l, info->digest, err) < 0 ||

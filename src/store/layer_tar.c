@@ -25,7 +25,7 @@ int layer_tar_open(int layer_fd, const char *tree, struct layer_tar **ret, struc
 	t->tree = openat(layer_fd, tree, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (t->tree < 0)
 		return err_errno(err, errno, "cannot open the layer's folder '%s'", tree);
-	t->digest = digest_new();
+	t->digest = digest_new_beside();
 	if (skeleton_open(layer_fd, LAYER_SKELETON, t->tree, &t->skeleton, err) < 0)
 		return -1;
 	*ret = TAKE_PTR(t);
