@@ -213,7 +213,7 @@ static void help_line(const struct opt *o, struct buf *ret)
 
 	size_t used = ret->len - start;
 
-	buf_printf(ret, "%*s%s\n", used < HELP_COLUMN ? (int)(HELP_COLUMN - used) : 1, "", o->help);
+	buf_printf(ret, "%*s%s\n", used < HELP_COLUMN ? (int)(HELP_COLUMN - used) : 2, "", o->help);
 }
 
 void opt_help(const struct opt_table *t, struct buf *ret)

@@ -54,6 +54,12 @@ int client_run(int sock, const struct client_request *request, int *ret_status, 
 /* client_start: errnum ESTALE: the environment was removed meanwhile: open it anew. */
 /* errnum EAGAIN: the sandbox went away before it took the request: start it again. */
 
+/*
+ * Connect to the Unix socket at `path` inside, as the sandbox's user: the connected socket, non-blocking, which
+ * may be of anybody inside.  errnum EAGAIN: it does not run; ENOENT and ECONNREFUSED: nobody listens there (yet).
+ */
+int client_dial(const struct env *env, const char *path, int *ret_fd, struct err *err);
+
 struct client_info {
 	pid_t guard_pid; /* outside */
 	uint64_t uptime_ms;

@@ -59,6 +59,14 @@ int command_wait(const struct command_context *context, int sock);
 /* CLOCK_BOOTTIME in milliseconds. */
 uint64_t command_now_ms(void);
 
+/*
+ * PROTO_DIAL: the shim becomes the sandbox's user, connects to the Unix socket at `path` inside, and hands the
+ * connection out.  So a socket of the sandbox is reached by no path that the outside follows, and from inside
+ * nothing outside can be reached: only command.c calls it, for a client from outside.
+ */
+struct proto_msg;
+int command_dial(const struct command_context *context, const struct proto_msg *msg);
+
 /* What the child of the shim needs to become the command; for command*.c alone. */
 struct command_exec {
 	const struct command_context *context;

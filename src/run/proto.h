@@ -15,6 +15,9 @@
  *                              ←        PROTO_INFO_IS
  *   PROTO_STOP                 →
  *                              ←        PROTO_TAKEN     the sandbox ends
+ *   PROTO_DIAL                 →
+ *                              ←        PROTO_DIALLED   + the connected socket
+ *                              ←     or PROTO_FAILED    with errnum
  *
  * Both sides are this program, perhaps of another version: the first field tells, and anything
  * but PROTO_VERSION is answered with PROTO_FAILED.  Numbers are in host byte order.
@@ -43,13 +46,18 @@ enum proto_type {
 	PROTO_SIGNAL, /* number: deliver to the command's process group */
 	PROTO_SIZE,   /* rows, cols of the terminal */
 	PROTO_CONT,   /* go on after PROTO_STOPPED: foreground says whether it gets the terminal */
+	PROTO_DIAL,   /* path: connect to the Unix socket there, as the sandbox's user */
 	PROTO_TAKEN = 64,
 	PROTO_STARTED,
 	PROTO_FAILED,  /* err */
 	PROTO_STOPPED, /* number: by which signal */
 	PROTO_EXITED,  /* number: exit status as a shell counts it */
 	PROTO_INFO_IS, /* info */
+	PROTO_DIALLED,
 };
+
+/* As long as an address of a Unix socket can be: unix(7). */
+#define PROTO_PATH_MAX 108
 
 /* Who the command runs as. */
 enum proto_user {
@@ -90,6 +98,7 @@ struct proto_msg {
 			uint16_t rows, cols;
 		} size;
 		struct err err;
+		char path[PROTO_PATH_MAX]; /* absolute, NUL-terminated */
 	} u;
 };
 

@@ -246,7 +246,7 @@ static void test_texts(void **state)
 				 "shows options\n"
 				 "\n"
 				 "  -e, --env NAME        the environment\n"
-				 "  -C, --directory-of-start DIR act as if started there\n"
+				 "  -C, --directory-of-start DIR  act as if started there\n"
 				 "  -r, --root            be root\n"
 				 "      --list            only list\n"
 				 "  -h, --help            show this text\n");
