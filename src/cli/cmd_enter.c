@@ -1,28 +1,37 @@
 #include "base/err.h"
+#include "base/path.h"
 #include "cli/command.h"
 #include "cli/open.h"
+#include "cli/shell.h"
+#include "conf/profile.h"
 
 struct values {
 	struct where where;
 	bool root;
+	bool leave;
 };
 
 static const struct opt opts[] = {
 	OPT_ENV(struct values),
 	OPT_DIRECTORY(struct values),
 	{"root", 0, NULL, offsetof(struct values, root), "be root inside"},
+	{"leave", 0, NULL, offsetof(struct values, leave),
+	 "end bash when its folder is outside of the project"},
 	{0},
 };
 
 static int enter(const struct cli *cli, const void *values, struct err *err)
 {
 	const struct values *v = values;
-	const struct open_command command = {.as_root = v->root};
+	struct open_command command = {.as_root = v->root};
 	_cleanup_workplace_ struct workplace w = WORKPLACE_EMPTY;
 	int status;
 
-	if (open_project(cli->a, &v->where, &w, err) < 0 || open_profile(cli->a, &w, err) < 0 ||
-	    open_run(cli->a, &w, &command, &status, err) < 0)
+	if (open_project(cli->a, &v->where, &w, err) < 0 || open_profile(cli->a, &w, err) < 0)
+		return -1;
+	command.env = shell_inside(
+		cli->a, w.profile->name.s ? w.profile->name.s : path_base(w.project), v->leave);
+	if (open_run(cli->a, &w, &command, &status, err) < 0)
 		return -1;
 	return status;
 }

@@ -28,7 +28,7 @@ static const struct opt opts[] = {
 	OPT_ENV(struct values),
 	OPT_DIRECTORY(struct values),
 	{"compress", 0, "HOW", offsetof(struct values, compress),
-	 "the layers: gzip, zstd or none [as they are; gzip]"},
+	 "the layers: gzip, zstd or none [as they are; gzip]", "gzip|zstd|none"},
 	{"authfile", 0, "FILE", offsetof(struct values, authfile), "logins are in FILE"},
 	{"cert-dir", 0, "DIR", offsetof(struct values, cert_dir),
 	 "trust the authorities in DIR (*.crt), too"},

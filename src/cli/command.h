@@ -25,6 +25,10 @@ struct command {
 	int (*run)(const struct cli *cli, const void *values, struct err *err);
 };
 
+/* The rows of the table, in its order; NULL behind the last.  And the options before the command. */
+const struct command *command_at(size_t i);
+const struct opt_table *command_global(void);
+
 const struct command *cmd_init(void);
 const struct command *cmd_enter(void);
 const struct command *cmd_run(void);
@@ -55,5 +59,7 @@ const struct command *cmd_doctor(void);
 const struct command *cmd_gc(void);
 const struct command *cmd_fsck(void);
 const struct command *cmd_du(void);
+const struct command *cmd_hook(void);
+const struct command *cmd_completion(void);
 
 #endif

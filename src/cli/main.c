@@ -59,6 +59,8 @@ static const struct {
 	{"store", cmd_gc},
 	{NULL, cmd_fsck},
 	{NULL, cmd_du},
+	{"shell", cmd_hook},
+	{NULL, cmd_completion},
 	/* clang-format on */
 };
 
@@ -83,6 +85,16 @@ static const struct opt_table global_table = {
 	.max_args = OPT_ANY_ARGS,
 	.leading = true,
 };
+
+const struct command *command_at(size_t i)
+{
+	return i < N_COMMANDS ? commands[i].row() : NULL;
+}
+
+const struct opt_table *command_global(void)
+{
+	return &global_table;
+}
 
 /*
  * A descriptor 0, 1 or 2 that is closed would be given to the next file opened, and what is meant for
@@ -130,7 +142,7 @@ static void global_help(struct buf *ret)
 
 		if (commands[i].group)
 			buf_printf(ret, "\n%s:\n", commands[i].group);
-		buf_printf(ret, "  %-10s%s\n", t->name, t->summary);
+		buf_printf(ret, "  %-12s%s\n", t->name, t->summary);
 	}
 	buf_adds(ret, "\nsbx help COMMAND, or sbx COMMAND --help, says more of one.\n");
 }

@@ -343,7 +343,7 @@ int open_run(struct arena *a, struct workplace *w, const struct open_command *co
 		.argv = command->argv,
 		.as_root = command->as_root,
 		.strict_cwd = command->workdir != NULL,
-		.env = passed_env(a, w->profile, (const char *const *)environ),
+		.env = passed_env_and(a, w->profile, (const char *const *)environ, command->env),
 		.profile_digest = w->digest,
 	};
 

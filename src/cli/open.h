@@ -89,7 +89,9 @@ int open_workdir(struct arena *a, const char *cwd, const char *workdir, const ch
 
 struct open_command {
 	const char *const *argv; /* NULL: the user's shell */
-	const char *workdir;     /* as given, or NULL: where the caller is */
+	const char *const *
+		env; /* variables of ours, NULL-terminated; the profile's go before them; or NULL */
+	const char *workdir; /* as given, or NULL: where the caller is */
 	bool as_root;
 };
 

@@ -27,7 +27,8 @@ struct opt {
 	const char *arg;  /* what the help calls its value; NULL: a flag; "X ...": each time counts,
 			   * and its place is a struct strv */
 	size_t offset; /* where in the command's values: a bool for a flag, else a const char * */
-	const char *help; /* one line */
+	const char *help;   /* one line */
+	const char *values; /* NULL, or all there are: "gzip|zstd|none" */
 };
 
 #define OPT_ANY_ARGS ((size_t)-1)

@@ -31,19 +31,41 @@ static bool is_passed(const struct profile *p, const char *name)
 	return passed;
 }
 
+/* The profile has a word on it. */
+static bool is_named(const struct profile *p, const char *name)
+{
+	for (size_t i = 0; i < p->env.n; i++)
+		if (strcmp(p->env.v[i].name, name) == 0)
+			return true;
+	return false;
+}
+
+static const char *name_of(struct arena *a, const char *assignment)
+{
+	return arena_strndup(a, assignment, strcspn(assignment, "="));
+}
+
 const char *const *passed_env(struct arena *a, const struct profile *p,
 			      const char *const *environment)
+{
+	return passed_env_and(a, p, environment, NULL);
+}
+
+const char *const *passed_env_and(struct arena *a, const struct profile *p,
+				  const char *const *environment, const char *const *own)
 {
 	static const char *const none[] = {NULL};
 	struct strv list = {0};
 
+	for (size_t i = 0; own && own[i]; i++)
+		if (!is_named(p, name_of(a, own[i])))
+			strv_push(a, &list, own[i]);
 	for (size_t i = 0; environment[i]; i++) {
 		const char *equals = strchr(environment[i], '=');
 
 		if (!equals || equals == environment[i])
 			continue;
-		if (is_passed(p,
-			      arena_strndup(a, environment[i], (size_t)(equals - environment[i]))))
+		if (is_passed(p, name_of(a, environment[i])))
 			strv_push(a, &list, environment[i]);
 	}
 	return list.n ? (const char *const *)list.v : none;

@@ -15,4 +15,8 @@ struct profile;
 const char *const *passed_env(struct arena *a, const struct profile *p,
 			      const char *const *environment);
 
+/* The same, and `own` (NULL-terminated, or NULL) before it, less what the profile sets or passes by these names. */
+const char *const *passed_env_and(struct arena *a, const struct profile *p,
+				  const char *const *environment, const char *const *own);
+
 #endif

@@ -25,6 +25,22 @@ static void assert_passes(const char *profile, const char *const *environment, c
 	"LANG=de\nLC_ALL=C\nLC_=x\nTERM=xterm\nCOLORTERM=\nNO_COLOR=1\nTZ=UTC\n" \
 	"LANGUAGE=de:en\n"
 
+/* Ours go first, and the profile's word before ours. */
+static void test_own(void **state)
+{
+	static const char *const own[] = {"PS1=x", "SEEN=1", "LANG=xx", NULL};
+	static const char *const from[] = {"LANG=de", NULL};
+	_cleanup_arena_ struct arena *a = arena_new();
+	const char *const *v;
+
+	(void)state;
+	v = passed_env_and(a, profile_of(a, "[env]\npass = SEEN\n"), from, own);
+	assert_string_equal(v[0], "PS1=x");
+	assert_string_equal(v[1], "LANG=xx");
+	assert_string_equal(v[2], "LANG=de");
+	assert_null(v[3]);
+}
+
 static void test_default(void **state)
 {
 	(void)state;
@@ -77,9 +93,9 @@ static void test_later_line(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_default),    cmocka_unit_test(test_passed),
-		cmocka_unit_test(test_set_wins),   cmocka_unit_test(test_nothing_outside),
-		cmocka_unit_test(test_later_line),
+		cmocka_unit_test(test_default),         cmocka_unit_test(test_own),
+		cmocka_unit_test(test_passed),          cmocka_unit_test(test_set_wins),
+		cmocka_unit_test(test_nothing_outside), cmocka_unit_test(test_later_line),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
