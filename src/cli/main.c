@@ -61,6 +61,7 @@ static const struct {
 	{NULL, cmd_du},
 	{"shell", cmd_hook},
 	{NULL, cmd_completion},
+	{NULL, cmd_shim},
 	/* clang-format on */
 };
 

@@ -11,23 +11,30 @@
 
 #define SCRIPT_COUNT (sizeof(shell_scripts) / sizeof(shell_scripts[0]))
 
-/* This program; where its name is one that not every shell reads alike, the one on the PATH. */
-static const char *own_path(struct arena *a)
+const char *shell_self(struct arena *a)
 {
 	char exe[PATH_MAX];
 	ssize_t n = readlink("/proc/self/exe", exe, sizeof(exe) - 1);
-	_cleanup_buf_ struct buf quoted = {0};
 
 	if (n <= 0)
-		return "sbx";
+		return NULL;
 	exe[n] = '\0';
-	if (strpbrk(exe, "\\'\n") || str_ends(exe, " (deleted)"))
+	return strchr(exe, '\n') || str_ends(exe, " (deleted)") ? NULL : arena_strdup(a, exe);
+}
+
+/* This program; where its name is one that not every shell reads alike, the one on the PATH. */
+static const char *own_path(struct arena *a)
+{
+	const char *exe = shell_self(a);
+	_cleanup_buf_ struct buf quoted = {0};
+
+	if (!exe || strpbrk(exe, "\\'"))
 		return "sbx";
 	str_shell_quote(&quoted, exe);
 	return arena_strdup(a, quoted.p);
 }
 
-/* Add `n` bytes of text with @KEY@ replaced. */
+/* Add the text with `key` replaced. */
 static void add_replaced(struct buf *ret, const char *text, const char *key, const char *value)
 {
 	const char *at;

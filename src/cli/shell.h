@@ -8,6 +8,9 @@ struct arena;
 struct buf;
 struct err;
 
+/* The path of this program; NULL: it is gone. */
+const char *shell_self(struct arena *a);
+
 /*
  * Add the script `what` ("hook", "completion") for a shell to `ret`; @SBX@ in it is this program, quoted.  An
  * unknown shell is ERR_USAGE.
