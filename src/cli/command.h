@@ -53,6 +53,7 @@ const struct command *cmd_push(void);
 const struct command *cmd_login(void);
 const struct command *cmd_logout(void);
 const struct command *cmd_kernel(void);
+const struct command *cmd_port(void);
 const struct command *cmd_allow(void);
 const struct command *cmd_profile(void);
 const struct command *cmd_doctor(void);

@@ -52,6 +52,7 @@ static const struct {
 	{NULL, cmd_login},
 	{NULL, cmd_logout},
 	{NULL, cmd_lock},
+	{"ports", cmd_port},
 	{"notebooks", cmd_kernel},
 	{"trust and diagnosis", cmd_allow},
 	{NULL, cmd_profile},

@@ -1,6 +1,7 @@
 #include "cli/profile_json.h"
 
 #include "cli/out.h"
+#include "conf/port.h"
 #include "conf/profile.h"
 
 static const char *base_prefix(enum base_kind kind)
@@ -75,10 +76,10 @@ static json_t *network(const struct profile *p)
 	for (size_t i = 0; i < p->net.ports.n; i++) {
 		const struct port_value *v = &p->net.ports.v[i];
 
-		json_array_append_new(
-			ports, json_pack("{s:o, s:i, s:i}", "address",
-					 out_json_string(v->address ? v->address : "127.0.0.1"),
-					 "host", (int)v->host, "inside", (int)v->inside));
+		json_array_append_new(ports, json_pack("{s:o, s:i, s:i, s:s}", "address",
+						       out_json_string(port_address(v)), "host",
+						       (int)v->host, "inside", (int)v->inside,
+						       "protocol", v->udp ? "udp" : "tcp"));
 	}
 	return json_pack("{s:s, s:s, s:o}", "mode", net_mode_name(p->net.mode), "driver",
 			 net_driver_name(p->net.driver), "ports", ports);

@@ -1,15 +1,14 @@
 #include "conf/lists.h"
 
-#include <arpa/inet.h>
 #include <string.h>
 
 #include "base/err.h"
 #include "base/mem.h"
-#include "base/num.h"
 #include "base/path.h"
 #include "base/str.h"
 #include "conf/keys.h"
 #include "conf/lines.h"
+#include "conf/port.h"
 
 void *list_grow(struct arena *a, const void *v, size_t *cap, size_t item_size)
 {
@@ -186,78 +185,16 @@ static int parse_mount(const struct value_in *in, void *field, struct err *err)
 
 /* --- ports ----------------------------------------------------------------------------- */
 
-static int parse_port_number(const char *s, uint16_t *ret, struct err *err)
-{
-	uint64_t n = 0;
-
-	if (num_u64(s, 1, UINT16_MAX, &n, NULL) < 0)
-		return err_set(err, "'%s' is not a port: a number from 1 to 65535", s);
-	*ret = (uint16_t)n;
-	return 0;
-}
-
-/* An address before the ports: [IPv6]: or IPv4: — what looks like a number is a port. */
-static int split_address(char *word, char **ret_ports, const char **ret_address, struct err *err)
-{
-	unsigned char bytes[sizeof(struct in6_addr)];
-	bool six = word[0] == '[';
-	char *end = six ? strchr(word, ']') : strchr(word, ':');
-	char *address = six ? word + 1 : word;
-
-	*ret_ports = word;
-	*ret_address = NULL;
-	if (!six && (!end || strspn(word, "0123456789") == (size_t)(end - word)))
-		return 0;
-	if (!end || (six && end[1] != ':'))
-		return err_set(err, "'%s' is not [ADDRESS:]PORT[:PORT-INSIDE]", word);
-	*end = '\0';
-	if (inet_pton(six ? AF_INET6 : AF_INET, address, bytes) != 1) {
-		err_set(err, "'%s' is not an address", address);
-		return err_hint(err,
-				"write a numeric address such as 127.0.0.1:8888 or [::1]:8888");
-	}
-	*ret_address = address;
-	*ret_ports = end + (six ? 2 : 1);
-	return 0;
-}
-
-static const char *shown_address(const struct port_value *v)
-{
-	return v->address ? v->address : "127.0.0.1";
-}
-
-/* Two that cannot both be bound. */
-static bool ports_clash(const struct port_value *a, const struct port_value *b)
-{
-	static const char *const any[] = {"0.0.0.0", "::"};
-	const char *x = shown_address(a);
-	const char *y = shown_address(b);
-
-	if (a->host != b->host)
-		return false;
-	for (size_t i = 0; i < 2; i++)
-		if (str_eq(x, any[i]) || str_eq(y, any[i]))
-			return true;
-	return str_eq(x, y);
-}
-
-static int add_port(const struct value_in *in, char *word, struct err *err)
+static int add_port(const struct value_in *in, const char *word, struct err *err)
 {
 	struct profile *p = &in->file->p;
-	struct port_value v = {.at = in->at};
-	char *ports = NULL;
-	char *colon;
+	struct port_value v = {0};
 
-	if (split_address(word, &ports, &v.address, err) < 0)
+	if (port_parse(in->a, word, 0, &v, err) < 0)
 		return -1;
-	colon = strchr(ports, ':');
-	if (colon)
-		*colon = '\0';
-	if (parse_port_number(ports, &v.host, err) < 0 ||
-	    parse_port_number(colon ? colon + 1 : ports, &v.inside, err) < 0)
-		return -1;
+	v.at = in->at;
 	for (size_t i = 0; i < p->net.ports.n; i++)
-		if (ports_clash(&p->net.ports.v[i], &v))
+		if (port_clash(&p->net.ports.v[i], &v))
 			return err_set(err, "the port %u is given twice (first in line %d)", v.host,
 				       p->net.ports.v[i].at.line);
 	if (too_many(p->net.ports.n, err) < 0)
@@ -350,7 +287,7 @@ static bool same_mount(const struct mount_value *a, const struct mount_value *b)
 /* By the number alone: a child that moves a port to another address means that port. */
 static bool same_port(const struct port_value *a, const struct port_value *b)
 {
-	return a->host == b->host;
+	return a->host == b->host && a->udp == b->udp;
 }
 
 static bool same_text(const struct text_value *a, const struct text_value *b)

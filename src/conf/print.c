@@ -6,6 +6,7 @@
 #include "base/str.h"
 #include "conf/keys.h"
 #include "conf/lines.h"
+#include "conf/port.h"
 #include "conf/profile.h"
 
 /* Up to this width a line has its origin behind it, else above it. */
@@ -116,11 +117,7 @@ static void print_ports(struct printer *p, const struct key *key, const struct p
 		_cleanup_buf_ struct buf line = {0};
 
 		buf_adds(&line, "ports = ");
-		if (v->address)
-			buf_printf(&line, strchr(v->address, ':') ? "[%s]:" : "%s:", v->address);
-		buf_printf(&line, "%u", v->host);
-		if (v->inside != v->host)
-			buf_printf(&line, ":%u", v->inside);
+		port_print(v, &line);
 		print_line(p, key, &line, &v->at);
 	}
 }

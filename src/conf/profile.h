@@ -65,8 +65,9 @@ struct mount_value {
 
 struct port_value {
 	const char *address; /* NULL: 127.0.0.1 */
-	uint16_t host;
+	uint16_t host;       /* 0: any that is free (`sbx port add` alone) */
 	uint16_t inside;
+	bool udp;
 	struct origin at;
 };
 

@@ -1,12 +1,12 @@
 #include "conf/trust.h"
 
-#include <arpa/inet.h>
 #include <string.h>
 
 #include "base/mem.h"
 #include "base/path.h"
 #include "base/str.h"
 #include "conf/lists.h"
+#include "conf/port.h"
 
 /* What is asked so far. */
 struct asking {
@@ -90,18 +90,6 @@ static void ask_mounts(struct asking *t, const struct profile *p)
 	}
 }
 
-static bool is_loopback(const char *address)
-{
-	struct in_addr v4;
-	struct in6_addr v6;
-
-	if (!address)
-		return true;
-	if (inet_pton(AF_INET, address, &v4) == 1)
-		return ntohl(v4.s_addr) >> 24 == 127;
-	return inet_pton(AF_INET6, address, &v6) == 1 && IN6_IS_ADDR_LOOPBACK(&v6);
-}
-
 static void ask_network(struct asking *t, const struct profile *p)
 {
 	if (p->net.mode == NET_HOST && !p->net.mode_at.trusted)
@@ -109,7 +97,7 @@ static void ask_network(struct asking *t, const struct profile *p)
 	for (size_t i = 0; i < p->net.ports.n; i++) {
 		const struct port_value *v = &p->net.ports.v[i];
 
-		if (!v->at.trusted && !is_loopback(v->address))
+		if (!v->at.trusted && !port_is_loopback(v->address))
 			ask(t,
 			    arena_printf(t->a, "port %u on the address %s, for others to reach",
 					 v->host, v->address),

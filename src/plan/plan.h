@@ -140,6 +140,8 @@ struct plan {
 	/* network */
 	enum net_mode net;
 	const char *slirp4netns;
+	const struct port_value *ports; /* each with its address */
+	size_t n_ports;
 
 	/* security */
 	bool emulate_root; /* the zero-consistency seccomp filter for root's calls */

@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include "base/err.h"
+#include "conf/port.h"
 #include "plan/plan_parts.h"
 
 int plan_refuse_at(const struct origin *at, struct err *err, const char *fmt, ...)
@@ -50,13 +51,19 @@ static int refuse_net(const struct making *m, struct err *err)
 				     "cannot use the network driver 'pasta': not yet supported");
 		return err_hint(err, "use `driver = auto` under [network]");
 	}
-	if (m->p->net.ports.n > 0) {
+	if (m->p->net.ports.n > PORTS_MAX)
+		return plan_refuse_at(&m->p->net.ports.v[PORTS_MAX].at, err,
+				      "cannot publish more than %d ports", PORTS_MAX);
+	if (m->p->net.ports.n > 0 && m->p->net.mode == NET_HOST) {
 		const struct port_value *port = &m->p->net.ports.v[0];
 
-		(void)plan_refuse_at(&port->at, err,
-				     "cannot publish port '%u': ports are not yet supported",
-				     (unsigned int)port->host);
-		return err_hint(err, "remove `ports` under [network]");
+		(void)plan_refuse_at(
+			&port->at, err,
+			"cannot publish port '%u': with `mode = host` the sandbox is in "
+			"the network of the host",
+			(unsigned int)port->host);
+		return err_hint(err, "remove `ports` under [network]: what listens inside is "
+				     "reached as it is");
 	}
 	return 0;
 }

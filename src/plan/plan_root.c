@@ -3,6 +3,7 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "base/path.h"
+#include "conf/port.h"
 #include "plan/host.h"
 #include "plan/plan_parts.h"
 
@@ -122,9 +123,23 @@ int plan_root(struct making *m, struct err *err)
 	return m->plan->base == BASE_HOST ? host_root(m, err) : 0;
 }
 
+static void plan_ports(struct making *m)
+{
+	const size_t n = m->p->net.ports.n;
+	struct port_value *ports = arena_alloc(m->a, n * sizeof(*ports));
+
+	for (size_t i = 0; i < n; i++) {
+		ports[i] = m->p->net.ports.v[i];
+		ports[i].address = port_address(&ports[i]);
+	}
+	m->plan->ports = ports;
+	m->plan->n_ports = n;
+}
+
 int plan_net(struct making *m, struct err *err)
 {
 	m->plan->net = m->p->net.mode;
+	plan_ports(m);
 	if (m->p->net.mode != NET_SLIRP)
 		return 0;
 	if (!m->facts->slirp4netns) {

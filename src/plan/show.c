@@ -197,6 +197,24 @@ static void show_mount(const struct mount_step *step, struct buf *b)
 	buf_adds(b, "\n");
 }
 
+static void show_ports(const struct plan *plan, struct buf *b)
+{
+	for (size_t i = 0; i < plan->n_ports; i++) {
+		const struct port_value *v = &plan->ports[i];
+
+		buf_adds(b, "  port ");
+		buf_printf(b, strchr(v->address, ':') ? "[%s]:" : "%s:", v->address);
+		buf_printf(b, "%u -> %u%s", (unsigned)v->host, (unsigned)v->inside,
+			   v->udp ? " udp" : "");
+		if (v->at.file) {
+			buf_adds(b, " #");
+			word(b, v->at.file);
+			buf_printf(b, ":%d", v->at.line);
+		}
+		buf_adds(b, "\n");
+	}
+}
+
 void plan_show(const struct plan *plan, struct buf *ret)
 {
 	buf_adds(ret, "sandbox");
@@ -215,6 +233,7 @@ void plan_show(const struct plan *plan, struct buf *ret)
 	buf_printf(ret, "network: %s\n", net_mode_name(plan->net));
 	if (plan->slirp4netns)
 		item(ret, "program", plan->slirp4netns);
+	show_ports(plan, ret);
 	buf_adds(ret, "security\n");
 	item(ret, "seccomp", seccomp_mode_name(plan->seccomp));
 	flag(ret, "emulate-root", plan->emulate_root);

@@ -15,6 +15,7 @@
 #include "base/fs.h"
 #include "base/proc.h"
 #include "run/launch.h"
+#include "run/ports.h"
 #include "run/proto.h"
 #include "run/sandbox.h"
 #include "store/env.h"
@@ -53,7 +54,9 @@ static int check_peer(int sock, struct ucred *ret_peer, struct err *err)
 	return 0;
 }
 
-static int connect_to(const struct env *env, int *ret_sock, struct ucred *ret_peer, struct err *err)
+/* To the socket `name` in its run/. */
+static int connect_to(const struct env *env, const char *name, int *ret_sock,
+		      struct ucred *ret_peer, struct err *err)
 {
 	_cleanup_fd_ int dir = open(env->dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	_cleanup_fd_ int sock = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
@@ -64,7 +67,7 @@ static int connect_to(const struct env *env, int *ret_sock, struct ucred *ret_pe
 		return err_errno(err, errno, "cannot reach the sandbox in '%s'", env->dir);
 	/* A path by fd is never too long for an address. */
 	(void)snprintf(address.sun_path, sizeof(address.sun_path), "/proc/self/fd/%d/run/%s", dir,
-		       SANDBOX_SOCKET);
+		       name);
 	do
 		r = connect(sock, (const struct sockaddr *)&address, sizeof(address));
 	while (r < 0 && errno == EINTR);
@@ -83,7 +86,23 @@ int client_connect(const struct env *env, int *ret_sock, struct err *err)
 {
 	struct ucred peer;
 
-	return connect_to(env, ret_sock, &peer, err);
+	return connect_to(env, SANDBOX_SOCKET, ret_sock, &peer, err);
+}
+
+int client_connect_ports(const struct env *env, int *ret_sock, struct err *err)
+{
+	_cleanup_fd_ int sandbox = -1;
+	struct ucred peer;
+
+	if (connect_to(env, PORTS_SOCKET, ret_sock, &peer, err) == 0)
+		return 0;
+	if (err->errnum != ENOENT || client_connect(env, &sandbox, err) < 0)
+		return -1;
+	/* It runs, and has no such door. */
+	(void)err_set(err, "cannot publish ports: the sandbox is in the network of the host");
+	return err_hint(err,
+			"with `mode = host` what listens inside is reached as it is; for ports, "
+			"change that in sbx.ini, and sbx stop");
 }
 
 /* Its folder is gone: `sbx rm` was faster. */
@@ -252,7 +271,7 @@ int client_stop(const struct env *env, struct err *err)
 	/* So that one which is just starting is ended too. */
 	if (take_start_lock(env, &lock, err) < 0)
 		return -1;
-	if (connect_to(env, &sock, &peer, &why) < 0) {
+	if (connect_to(env, SANDBOX_SOCKET, &sock, &peer, &why) < 0) {
 		if (err)
 			*err = why;
 		if (why.errnum == ENOENT)

@@ -20,6 +20,9 @@ struct store;
 /* A connection to pid 1.  Not running: errnum ENOENT. */
 int client_connect(const struct env *env, int *ret_sock, struct err *err);
 
+/* A connection for run/ports.h.  Not running: errnum ENOENT. */
+int client_connect_ports(const struct env *env, int *ret_sock, struct err *err);
+
 /*
  * Connect, starting the sandbox where it does not run.  Safe in any number of
  * processes at once: one starts it, the others join.  Waits for one that is

@@ -14,6 +14,7 @@
 #include "base/prefault.h"
 #include "base/proc.h"
 #include "run/hostfs.h"
+#include "run/ports.h"
 #include "run/sandbox.h"
 #include "run/supervisor.h"
 #include "run/title.h"
@@ -160,5 +161,6 @@ _Noreturn void guard_main(struct sandbox *sb)
 	(void)!chdir("/");
 	wait_for_all(signals, &parts);
 	(void)unlinkat(sb->run_fd, SANDBOX_SOCKET, 0);
+	(void)unlinkat(sb->run_fd, PORTS_SOCKET, 0);
 	_exit(0);
 }

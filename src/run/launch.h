@@ -5,6 +5,8 @@
  *     guard        in the host's namespaces: makes the supervisor in U, maps U
  *     hostfs       in the host's namespaces: serves the host's root, where that is the base
  *     supervisor   in U: builds the root, starts pid 1, slirp4netns, and fuse-overlayfs where needed
+ *     ports        in U: the broker of published ports, with a dialer in the sandbox's network; when
+ *                  somebody wants one (run/broker.h)
  *     pid 1        in namespaces of U's: mounts the rest, changes to the new root, goes into V
  *
  * The lock of the environment is held by each of them; it is free when all are gone.  Any of

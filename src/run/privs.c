@@ -125,6 +125,15 @@ int privs_become(const struct privs_user *user, struct err *err)
 	return 0;
 }
 
+int privs_drop(struct err *err)
+{
+	if (set_caps(false) < 0)
+		return err_errno(err, errno, "cannot give up the capabilities");
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1L, 0L, 0L, 0L) < 0)
+		return err_errno(err, errno, "cannot set no_new_privs");
+	return 0;
+}
+
 int privs_keep_over_exec(struct err *err)
 {
 	_cleanup_cap_ cap_t caps = cap_get_proc();

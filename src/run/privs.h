@@ -29,6 +29,9 @@ struct privs_user {
 };
 int privs_become(const struct privs_user *user, struct err *err);
 
+/* Give up all capabilities, for good, with no_new_privs; the ids stay. */
+int privs_drop(struct err *err);
+
 /* Make all capabilities of this process (in its own user namespace) ambient, so that an exec keeps them. */
 int privs_keep_over_exec(struct err *err);
 

@@ -6,6 +6,7 @@
  *     client ─┬─ guard ─┬─ hostfs
  *             │         └─ supervisor (in U) ─┬─ fuse-overlayfs (in U)
  *             │                               ├─ slirp4netns (in U)
+ *             │                               ├─ ports (in U) ── dialer
  *             │                               └─ pid 1 (in V) ── shims ── commands
  *             └─ goes on alone
  */

@@ -25,6 +25,7 @@
 #include "run/mnt.h"
 #include "run/net.h"
 #include "run/prefetch.h"
+#include "run/publish.h"
 #include "run/root.h"
 #include "run/sandbox.h"
 #include "run/service.h"
@@ -50,6 +51,7 @@ struct supervisor {
 	int init_sock;
 	struct service fuse;
 	struct service slirp;
+	struct publish ports;
 	struct sources sources;
 	int net_ready_fd;
 	bool init_ready, net_ready;
@@ -114,6 +116,10 @@ static int build(struct supervisor *v, struct err *err)
 	    root_build(plan, &parts, &v->fuse, err) < 0 || fork_init(v, err) < 0)
 		return -1;
 	sources_done(&v->sources);
+	/* Before it goes into V, from where on its /proc is closed. */
+	if (publish_open(&v->ports, v->sb, v->init, err) < 0 ||
+	    publish_start(&v->ports, v->sb, err) < 0)
+		return -1;
 	v->net_ready = plan->net != NET_SLIRP;
 	if (!v->net_ready && net_start_slirp(plan, v->init, &v->slirp, &v->net_ready_fd, err) < 0)
 		return -1;
@@ -167,6 +173,14 @@ static int ended(struct supervisor *v, pid_t pid, int status, struct err *err)
 			return 0;
 		(void)service_failed(&v->fuse, status, err);
 		return err_prefix(err, "cannot mount the root");
+	}
+	if (pid == v->ports.pid) {
+		/* While starting it says itself what is wrong. */
+		if (v->up)
+			publish_ended(&v->ports, v->sb);
+		else
+			v->ports.pid = 0;
+		return 0;
 	}
 	if (pid == v->slirp.pid) {
 		v->slirp.pid = 0;
@@ -282,12 +296,17 @@ static void hear_net(struct supervisor *v)
 /* One round: wait for anything, and do what is to be done. */
 static int turn(struct supervisor *v, int timeout, struct err *err)
 {
-	struct pollfd fds[5] = {
-		{.fd = v->signals, .events = POLLIN},      {.fd = v->init_sock, .events = POLLIN},
-		{.fd = v->net_ready_fd, .events = POLLIN}, {.fd = v->fuse.err_fd, .events = POLLIN},
+	const int door = v->up && v->ports.pid == 0 ? v->ports.door : -1;
+	struct pollfd fds[7] = {
+		{.fd = v->signals, .events = POLLIN},
+		{.fd = v->init_sock, .events = POLLIN},
+		{.fd = v->net_ready_fd, .events = POLLIN},
+		{.fd = v->fuse.err_fd, .events = POLLIN},
 		{.fd = v->slirp.err_fd, .events = POLLIN},
+		{.fd = v->ports.ready_fd, .events = POLLIN},
+		{.fd = door, .events = POLLIN},
 	};
-	int n = poll(fds, 5, timeout);
+	int n = poll(fds, 7, timeout);
 
 	if (n < 0 && errno != EINTR)
 		return err_errno(err, errno, "cannot wait for the sandbox");
@@ -300,9 +319,13 @@ static int turn(struct supervisor *v, int timeout, struct err *err)
 		return -1;
 	if (fds[2].revents)
 		hear_net(v);
+	if (fds[5].revents && publish_hear(&v->ports, err) < 0)
+		return -1;
 	if (fds[0].revents && reap(v, err) < 0)
 		return -1;
-	if (!v->up && !v->over && v->init_ready && v->net_ready)
+	if (fds[6].revents && !v->over)
+		publish_knocked(&v->ports, v->sb);
+	if (!v->up && !v->over && v->init_ready && v->net_ready && v->ports.ready_fd < 0)
 		return go(v, err);
 	return 0;
 }
@@ -344,9 +367,11 @@ static void tear_down(struct supervisor *v)
 {
 	/* With pid 1 goes all that runs inside: pid_namespaces(7). */
 	end_process(v->init);
+	end_process(v->ports.pid);
 	end_process(v->slirp.pid);
 	end_fuse(v);
 	(void)unlinkat(v->sb->run_fd, SANDBOX_SOCKET, 0);
+	publish_close(&v->ports, v->sb);
 }
 
 static int run(struct supervisor *v, struct err *err)
@@ -384,6 +409,7 @@ _Noreturn void supervisor_main(const struct sandbox *sb, int mapped)
 		.net_ready_fd = -1,
 		.fuse = SERVICE_NONE,
 		.slirp = SERVICE_NONE,
+		.ports = PUBLISH_NONE,
 	};
 	struct err err = {0};
 	sigset_t wanted;

@@ -1,0 +1,231 @@
+#!/usr/bin/python3
+"""Published ports: what reaches the sandbox over them, and what `sbx port` says."""
+
+import os
+import re
+import socket
+import sys
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import harness
+from harness import NO_NET, Project, check, equal, match
+
+# Runs inside: answers as the name says, at 127.0.0.1 (or ::1) and the port given, and says when it is there.
+SERVER = r"""
+import os, socket, sys, threading
+what, port, family = sys.argv[1], int(sys.argv[2]), sys.argv[3]
+kind = socket.SOCK_DGRAM if what == "udp" else socket.SOCK_STREAM
+s = socket.socket(socket.AF_INET6 if family == "6" else socket.AF_INET, kind)
+s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+s.bind(("::1" if family == "6" else "127.0.0.1", port))
+def echo(c):
+    while (block := c.recv(65536)):
+        c.sendall(block)
+    c.close()
+if what != "udp":
+    s.listen(4096)
+print("up", flush=True)
+while what == "udp":
+    data, peer = s.recvfrom(65536)
+    s.sendto(data, peer)
+while True:
+    c, _ = s.accept()
+    threading.Thread(target=echo, args=(c,), daemon=True).start()
+"""
+
+
+class Server:
+    """A server inside, as long as the context."""
+
+    def __init__(self, project, what="echo", port=7000, family="4"):
+        self.process = project.start("run", "--", "python3", "-c", SERVER, what, str(port), family)
+
+    def __enter__(self):
+        harness.read_until(self.process.stdout, b"up\n")
+        return self
+
+    def __exit__(self, *exc):
+        self.process.kill()
+        self.process.wait()
+        for stream in (self.process.stdin, self.process.stdout, self.process.stderr):
+            stream.close()
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def connect(port, host="127.0.0.1"):
+    s = socket.create_connection((host, port), timeout=20)
+    return s
+
+
+def read_all(s):
+    got = b""
+    while (block := s.recv(65536)):
+        got += block
+    return got
+
+
+def echoes(port, host="127.0.0.1", text=b"hello"):
+    with connect(port, host) as s:
+        s.sendall(text)
+        s.shutdown(socket.SHUT_WR)
+        equal(read_all(s), text, f"the echo of port {port}")
+
+
+def added(project, *ports):
+    """The ports that were found for them."""
+    out = project.sbx("port", "add", *ports).ok().out
+    return [int(re.search(r":(\d+)(/udp)?$", line).group(1)) for line in out.splitlines()]
+
+
+def listed(project):
+    return project.sbx("port", "list", "--json").json()
+
+
+def refused(port):
+    with socket.socket() as s:
+        return s.connect_ex(("127.0.0.1", port)) != 0
+
+
+# ---- tests ----------------------------------------------------------------------------------
+
+
+def test_from_the_profile():
+    """`ports` of the profile are there from the start, with no network at all, and gone at the end."""
+    port = free_port()
+    with Project(f"[network]\nmode = none\nports = {port}:7000\n") as p:
+        with Server(p):
+            echoes(port)
+            equal([(e["host"], e["inside"], e["from"], e["published"]) for e in listed(p)],
+                  [(port, 7000, "profile", True)], "the list")
+        p.sbx("stop").ok()
+        check(refused(port), "the port is still there after the end")
+
+
+def test_while_it_runs():
+    """`add` prints where, `list` shows it, `rm` ends it; what is open goes on."""
+    with Project(NO_NET) as p, Server(p):
+        port, = added(p, "0:7000")
+        echoes(port)
+        with connect(port) as s:
+            s.sendall(b"one")
+            equal(s.recv(10), b"one", "the echo")
+            equal([(e["host"], e["connections"], e["from"]) for e in listed(p)], [(port, 1, "add")], "the list")
+            p.sbx("port", "rm", str(port)).ok()
+            check(refused(port), "a removed port takes connections")
+            s.sendall(b"two")
+            equal(s.recv(10), b"two", "the echo over a port that was removed")
+        equal(listed(p), [], "the list")
+        match("no port is published", p.sbx("port", "list").ok().err, "list of none")
+
+
+def test_text():
+    """The list for people."""
+    with Project(NO_NET) as p, Server(p):
+        port, = added(p, "0:7000")
+        match(rf"^HOST +INSIDE +CONNECTIONS +FROM +STATE\n127\.0\.0\.1:{port} +7000 +0 +add +published\n\Z",
+              p.sbx("port", "list").ok().out, "the list")
+
+
+def test_half_close_and_reset():
+    """An end of file goes one way only; a reset comes as a reset, from either side."""
+    with Project(NO_NET) as p, Server(p):
+        port, = added(p, "0:7000")
+        with connect(port) as s:
+            s.sendall(b"x" * 100000)
+            s.shutdown(socket.SHUT_WR)
+            equal(len(read_all(s)), 100000, "bytes after the half-close")
+        nobody, = added(p, "0:7999")
+        with connect(nobody) as s:
+            try:
+                got = s.recv(10)
+                raise harness.Failed(f"nobody listens inside, and yet: {got!r}")
+            except ConnectionResetError:
+                pass
+
+
+def test_ipv6():
+    """At ::1 of the host, and to what listens at ::1 alone inside."""
+    with Project(NO_NET) as p, Server(p, family="6"):
+        four, six = added(p, "0:7000", "[::1]:0:7000")
+        echoes(four)
+        echoes(six, "::1")
+
+
+def test_taken():
+    """A port that somebody has is an error that names it, at the start and later."""
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        s.listen()
+        port = s.getsockname()[1]
+        hint = rf"another program has it, `ss -lntp` says which; or use another one: {port + 1}:7000"
+        with Project(f"[network]\nmode = none\nports = {port}:7000\n") as p:
+            r = p.run("true").ok(125)
+            match(rf"sbx\.ini:3: cannot publish port {port} at '127\.0\.0\.1:{port}': Address already in use",
+                  r.err, "the start")
+            match(hint, r.err, "the hint")
+        with Project(NO_NET) as p, Server(p):
+            r = p.sbx("port", "add", f"{port}:7000").ok(125)
+            match(f"cannot publish port {port} at '127.0.0.1:{port}': Address already in use", r.err, "add")
+            match(hint, r.err, "the hint")
+            equal(listed(p), [], "the list")
+            mine, = added(p, "0:7000")
+            r = p.sbx("port", "add", f"{mine}:80").ok(125)
+            match(f"'127.0.0.1:{mine}' is published already, to port 7000 inside", r.err, "twice")
+            match(f"hint: sbx port rm 127.0.0.1:{mine}", r.err, "the hint")
+
+
+def test_low_port():
+    """Ports below 1024 are root's."""
+    with Project(NO_NET) as p, Server(p):
+        with open("/proc/sys/net/ipv4/ip_unprivileged_port_start", encoding="ascii") as f:
+            if int(f.read()) <= 81:
+                raise harness.Skip("low ports are everybody's here")
+        r = p.sbx("port", "add", "81:7000").ok(125)
+        match("cannot publish port 81 at '127.0.0.1:81': Permission denied", r.err, "a low port")
+        match("ports below 1024 are root's here: use another one, 8081:7000", r.err, "the hint")
+
+
+def test_mistakes():
+    """Words that are none, ports that are none, a sandbox that does not run or has no network of its own."""
+    with Project(NO_NET) as p:
+        p.run("true").ok()
+        p.sbx("stop").ok()
+        r = p.sbx("port", "add", "8888").ok(125)
+        match("is not running", r.err, "stopped")
+        match("`sbx enter` starts it; with `ports` under \\[network\\] in sbx.ini a port is published from "
+              "the start", r.err, "the hint")
+        match("hint: did you mean 'sbx port list'\\?", p.sbx("port", "lisst").ok(2).err, "a near word")
+        match("hint: sbx port --help", p.sbx("port", "quux").ok(2).err, "a far word")
+        match("'sbx port add' needs a port.*hint: sbx port add 8888", p.sbx("port", "add").ok(2).err, "no port")
+        match("'sbx port list' has no use for the argument 'x'", p.sbx("port", "list", "x").ok(2).err, "list x")
+        match("'http' is not a port: a number from 0 to 65535", p.sbx("port", "add", "http").ok(2).err, "a name")
+        match("'0' does not say which port inside.*hint: 0 is any port of the host's that is free: write 0:8888",
+              p.sbx("port", "add", "0").ok(2).err, "0 alone")
+        with Server(p):
+            r = p.sbx("port", "rm", "8888").ok(125)
+            match("cannot remove port 8888: it is not published\nhint: sbx port list", r.err, "rm")
+    with Project("[network]\nmode = host\n[sandbox]\nlinger = 30s\n") as p:
+        p.allow()
+        p.run("true").ok()
+        r = p.sbx("port", "add", "8888").ok(125)
+        match("cannot publish ports: the sandbox is in the network of the host", r.err, "mode = host")
+        match("with `mode = host` what listens inside is reached as it is", r.err, "the hint")
+
+
+def test_strangers_profile():
+    """An address that others reach has to be allowed."""
+    port = free_port()
+    with Project(f"[network]\nmode = none\nports = 0.0.0.0:{port}:7000\n") as p:
+        r = p.run("true").ok(125)
+        match(rf"port {port} on the address 0\.0\.0\.0, for others to reach", r.err, "what is asked")
+        p.allow()
+        with Server(p):
+            echoes(port)
+
+
+harness.main(__name__)
