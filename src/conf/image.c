@@ -9,6 +9,7 @@
 #include "base/str.h"
 
 #define MAX_REFERENCE 512
+#define DEFAULT_TAG ":latest"
 
 static bool is_lower(char c)
 {
@@ -146,6 +147,10 @@ int image_check_reference(const char *s, struct err *err)
 	if (digest && (strncmp(digest + 1, "sha256:", 7) != 0 || !image_is_hex(digest + 8)))
 		return err_set(err, "'%s' is not sha256: and 64 lower-case hexadecimal digits",
 			       digest + 1);
+	/* Also as it is kept: with the tag that it has when none is written. */
+	if (!tag && !digest && strlen(s) + strlen(DEFAULT_TAG) > MAX_REFERENCE)
+		return err_set(err, "an image's name with its tag has at most %d bytes",
+			       MAX_REFERENCE);
 	return 0;
 }
 
@@ -167,7 +172,7 @@ int image_ref_parse(struct arena *a, const char *s, struct image_ref *ret, struc
 		       : at  ? NULL
 			     : "latest",
 		.digest = at ? arena_strdup(a, at + strlen("@sha256:")) : NULL,
-		.full = colon || at ? arena_strdup(a, s) : arena_printf(a, "%s:latest", s),
+		.full = colon || at ? arena_strdup(a, s) : arena_printf(a, "%s" DEFAULT_TAG, s),
 	};
 	return 0;
 }

@@ -119,8 +119,16 @@ static void test_lengths(void **state)
 	assert_true(str_ends(err.msg, "t' is not a tag"));
 
 	buf_adds(&all, "r.x/");
-	while (all.len < 512)
+	while (all.len < 512 - strlen(":latest"))
 		buf_adds(&all, "a");
+	assert_int_equal(image_check_reference(all.p, &err), 0);
+	/* As it is kept, it would be too long. */
+	buf_adds(&all, "a");
+	assert_int_equal(image_check_reference(all.p, &err), -1);
+	assert_string_equal(err.msg, "an image's name with its tag has at most 512 bytes");
+	all.len -= 1;
+	buf_adds(&all, ":latest");
+	assert_int_equal(all.len, 512);
 	assert_int_equal(image_check_reference(all.p, &err), 0);
 	buf_adds(&all, "a");
 	assert_int_equal(image_check_reference(all.p, &err), -1);
