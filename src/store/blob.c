@@ -22,6 +22,8 @@
 #define DIR_BLOBS "blobs"
 #define DIR_PARTIAL "partial" /* in blobs/ */
 #define BLOCK ((size_t)256 << 10)
+/* So much is given to the disk at a time, while more comes: then there is little to wait for at the end. */
+#define WRITE_AHEAD ((uint64_t)8 << 20)
 
 struct blob_writer {
 	int blobs;                 /* the folder */
@@ -31,6 +33,7 @@ struct blob_writer {
 	char name[DIGEST_HEX + 1]; /* in partial/ */
 	struct digest *digest;
 	uint64_t size;
+	uint64_t given; /* of it, to the disk */
 };
 
 static int bad_blob(struct err *err)
@@ -171,7 +174,7 @@ int blob_restart(struct blob_writer *w, struct err *err)
 		return err_errno(err, errno, "cannot begin 'blobs/partial/%s' anew", w->name);
 	digest_free(&w->digest);
 	w->digest = digest_new();
-	w->size = 0;
+	w->size = w->given = 0;
 	return 0;
 }
 
@@ -183,6 +186,12 @@ int blob_write(struct blob_writer *w, const void *p, size_t n, struct err *err)
 	}
 	digest_add(w->digest, p, n);
 	w->size += n;
+	if (w->size - w->given >= WRITE_AHEAD) {
+		/* Only a start; it is blob_finish that sees to it. */
+		(void)sync_file_range(w->fd, (off_t)w->given, (off_t)(w->size - w->given),
+				      SYNC_FILE_RANGE_WRITE);
+		w->given = w->size;
+	}
 	return 0;
 }
 

@@ -50,6 +50,11 @@ void inflate_free(struct inflate **f)
 	*f = NULL;
 }
 
+bool inflate_is_plain(const struct inflate *f)
+{
+	return f->known && f->form == FORM_PLAIN;
+}
+
 static int damaged(const char *why, struct err *err)
 {
 	return err_errno(err, EBADMSG, "cannot decompress the layer: %s", why);

@@ -27,6 +27,7 @@
 struct load {
 	const struct layer_load *in;
 	struct digest *blob;
+	bool once; /* the two digests are to be the same: only a plain tar has that, and is hashed once */
 	uint64_t read;
 	struct inflate *inflate;
 	struct digest *tar;
@@ -61,7 +62,7 @@ static ssize_t read_compressed(void *ctx, void *p, size_t n, struct err *err)
 	if (got <= 0)
 		return got;
 	l->read += (uint64_t)got;
-	if (l->in->blob)
+	if (l->in->blob && !l->once)
 		digest_add(l->blob, p, (size_t)got);
 	if (l->in->progress)
 		l->in->progress(l->in->progress_ctx, l->read, l->in->size);
@@ -112,7 +113,12 @@ static int check_digests(struct load *l, char ret_hex[DIGEST_HEX + 1], struct er
 
 	digest_end(TAKE_PTR(l->blob), blob);
 	digest_end(TAKE_PTR(l->tar), hex);
-	if (l->in->blob && !str_eq(l->in->blob, blob))
+	if (l->once && !inflate_is_plain(l->inflate))
+		return err_errno(err, EBADMSG,
+				 "cannot take the layer: it is compressed, so sha256:%s cannot be "
+				 "its digest and that of its tar",
+				 l->in->blob);
+	if (l->in->blob && !l->once && !str_eq(l->in->blob, blob))
 		return other_digest("what was read has the digest", l->in->blob, blob, err);
 	if (l->in->diff_id && !str_eq(l->in->diff_id, hex))
 		return other_digest("its tar has the digest", l->in->diff_id, hex, err);
@@ -144,6 +150,7 @@ static int fill(struct load *l, const struct layer_stage *stage, struct layer_in
 {
 	if (skeleton_create(stage->fd, LAYER_SKELETON, &l->skeleton, err) < 0)
 		return -1;
+	l->once = l->in->blob && l->in->diff_id && str_eq(l->in->blob, l->in->diff_id);
 	l->blob = digest_new();
 	l->tar = digest_new_beside();
 	l->inflate = inflate_new(read_compressed, l);

@@ -14,6 +14,7 @@
 #include "base/mem.h"
 #include "base/path.h"
 #include "base/str.h"
+#include "store/unpack_walk.h"
 #include "store/whiteout.h"
 
 /* The least piece of zeros that is worth a hole. */
@@ -32,10 +33,8 @@ struct folder {
 struct unpack {
 	struct untar *u;
 	struct arena *a;
-	int tree; /* borrowed */
 	bool owners;
-	int parent; /* the folder of the last entry */
-	struct buf parent_path;
+	struct unpack_walk walk;
 	struct folder *folders;
 	size_t n, cap;
 };
@@ -70,99 +69,20 @@ static void remember(struct unpack *x, const struct untar_entry *e)
 	x->n++;
 }
 
-/* Is the name a whiteout that an earlier entry made? */
-static bool is_whiteout(int dir_fd, const char *name)
-{
-	struct stat st;
-
-	return fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISCHR(st.st_mode);
-}
-
 static int open_folder(int dir_fd, const char *name)
 {
 	return openat(dir_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 }
 
-/* Make or find the folder.  On a whiteout of its name, it hides what lies below. */
-static int enter(int dir_fd, const char *path, bool *ret_new, int *ret_fd, struct err *err)
+/* A folder on the way to an entry, which none has named so far. */
+static int made_folder(void *ctx, const char *path, int fd, struct err *err)
 {
-	const char *name = path_base(path);
-	_cleanup_fd_ int fd = -1;
-	bool opaque = false;
-	bool fresh = mkdirat(dir_fd, name, 0700) == 0;
+	const struct untar_entry e = {.path = path, .mode = UNPACK_PARENT_MODE};
+	struct unpack *x = ctx;
 
-	if (!fresh && errno == EEXIST && is_whiteout(dir_fd, name)) {
-		opaque = true;
-		fresh = unlinkat(dir_fd, name, 0) == 0 && mkdirat(dir_fd, name, 0700) == 0;
-	}
-	if (!fresh && errno != EEXIST)
-		return untar_failed(path, "cannot make the folder", errno, err);
-	fd = open_folder(dir_fd, name);
-	if (fd < 0 && (errno == ENOTDIR || errno == ELOOP))
-		return untar_refuse(path, "a file or a link of that name is there already", err);
-	if (fd < 0)
-		return untar_failed(path, "cannot open the folder", errno, err);
-	if (opaque && whiteout_make_opaque(fd, err) < 0)
-		return -1;
-	*ret_new = fresh;
-	*ret_fd = TAKE_FD(fd);
-	return 0;
-}
-
-/* One step down on the way to an entry; `path` up to here. */
-static int step(struct unpack *x, int *fd, const char *path, struct err *err)
-{
-	_cleanup_fd_ int next = -1;
-	bool fresh = false;
-
-	if (enter(*fd < 0 ? x->tree : *fd, path, &fresh, &next, err) < 0)
-		return -1;
-	if (fresh) {
-		const struct untar_entry e = {.path = path, .mode = UNPACK_PARENT_MODE};
-
-		if (x->owners && fchown(next, 0, 0) < 0)
-			return untar_failed(path, "cannot set its owner", errno, err);
-		remember(x, &e);
-	}
-	cleanup_fd(fd);
-	*fd = TAKE_FD(next);
-	return 0;
-}
-
-/* The folder of `path`, of n bytes, kept for the next entry; -1 stands for the root. */
-static int go_to(struct unpack *x, const char *path, size_t n, struct err *err)
-{
-	_cleanup_free_ char *copy = NULL;
-	size_t from = 0;
-
-	if (n == x->parent_path.len && (n == 0 || memcmp(path, x->parent_path.p, n) == 0))
-		return 0;
-	/* Down from the last one, or anew from the root. */
-	if (x->parent_path.len > 0 && x->parent_path.len < n &&
-	    memcmp(path, x->parent_path.p, x->parent_path.len) == 0 &&
-	    path[x->parent_path.len] == '/')
-		from = x->parent_path.len + 1;
-	else
-		cleanup_fd(&x->parent);
-	copy = xmalloc(n + 1);
-	memcpy(copy, path, n);
-	copy[n] = '\0';
-	x->parent_path.len = 0;
-	while (from < n) {
-		char *end = strchr(copy + from, '/');
-
-		if (end)
-			*end = '\0';
-		if (step(x, &x->parent, copy, err) < 0) {
-			cleanup_fd(&x->parent);
-			return -1;
-		}
-		if (!end)
-			break;
-		*end = '/';
-		from = (size_t)(end - copy) + 1;
-	}
-	buf_add(&x->parent_path, path, n);
+	if (x->owners && fchown(fd, 0, 0) < 0)
+		return untar_failed(path, "cannot set its owner", errno, err);
+	remember(x, &e);
 	return 0;
 }
 
@@ -186,24 +106,50 @@ static int set_xattrs(struct unpack *x, const struct untar_entry *e, int dir_fd,
 	return 0;
 }
 
+static int owner_failed(const struct untar_entry *e, struct err *err)
+{
+	(void)untar_failed(e->path, "cannot set its owner", errno, err);
+	return err_hint(err,
+			"the layer has the owner %u:%u; more subordinate ids for you in "
+			"/etc/subuid and /etc/subgid may help",
+			(unsigned)e->uid, (unsigned)e->gid);
+}
+
 /* Owner first: a change of it clears set-id bits and capabilities. */
 static int set_meta(struct unpack *x, const struct untar_entry *e, int dir_fd, const char *name,
 		    struct err *err)
 {
 	const struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, {.tv_sec = e->mtime}};
 
-	if (x->owners && fchownat(dir_fd, name, e->uid, e->gid, AT_SYMLINK_NOFOLLOW) < 0) {
-		(void)untar_failed(e->path, "cannot set its owner", errno, err);
-		return err_hint(err,
-				"the layer has the owner %u:%u; more subordinate ids for you in "
-				"/etc/subuid and /etc/subgid may help",
-				(unsigned)e->uid, (unsigned)e->gid);
-	}
+	if (x->owners && fchownat(dir_fd, name, e->uid, e->gid, AT_SYMLINK_NOFOLLOW) < 0)
+		return owner_failed(e, err);
 	if (set_xattrs(x, e, dir_fd, name, err) < 0)
 		return -1;
 	if (e->kind != UNTAR_SYMLINK && fchmodat(dir_fd, name, e->mode, 0) < 0)
 		return untar_failed(e->path, "cannot set its mode", errno, err);
 	if (utimensat(dir_fd, name, times, AT_SYMLINK_NOFOLLOW) < 0)
+		return untar_failed(e->path, "cannot set its time", errno, err);
+	return 0;
+}
+
+/* The same of a file that is open: looking is cheaper than changing, and most are root's and have the usual modes. */
+static int set_file_meta(struct unpack *x, const struct untar_entry *e, int dir_fd,
+			 const char *name, int fd, struct err *err)
+{
+	const struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, {.tv_sec = e->mtime}};
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return untar_failed(e->path, "cannot look at it", errno, err);
+	if (x->owners && (st.st_uid != e->uid || st.st_gid != e->gid) &&
+	    fchown(fd, e->uid, e->gid) < 0)
+		return owner_failed(e, err);
+	if (set_xattrs(x, e, dir_fd, name, err) < 0)
+		return -1;
+	/* An access control list has changed it meanwhile. */
+	if ((e->n_xattrs > 0 || (st.st_mode & 07777) != e->mode) && fchmod(fd, e->mode) < 0)
+		return untar_failed(e->path, "cannot set its mode", errno, err);
+	if (futimens(fd, times) < 0)
 		return untar_failed(e->path, "cannot set its time", errno, err);
 	return 0;
 }
@@ -229,8 +175,8 @@ static size_t run_of(const char *p, size_t n, uint64_t offset, bool zero)
 	return at;
 }
 
-/* Write the piece but for its blocks of zeros. */
-static int write_piece(int fd, const char *p, size_t n, uint64_t offset)
+/* Write the piece but for its blocks of zeros; *end is then where the file ends. */
+static int write_piece(int fd, const char *p, size_t n, uint64_t offset, uint64_t *end)
 {
 	size_t at = run_of(p, n, offset, true);
 
@@ -240,8 +186,10 @@ static int write_piece(int fd, const char *p, size_t n, uint64_t offset)
 
 		if (put < 0 && errno != EINTR)
 			return -1;
-		if (put > 0)
+		if (put > 0) {
 			at += (size_t)put;
+			*end = offset + at;
+		}
 		at += run_of(p + at, n - at, offset + at, true);
 	}
 	return 0;
@@ -251,6 +199,7 @@ static int write_contents(struct unpack *x, const struct untar_entry *e, int fd,
 {
 	const void *p = NULL;
 	uint64_t offset = 0;
+	uint64_t written = 0;
 	size_t n = 0;
 	bool end = false;
 
@@ -261,33 +210,60 @@ static int write_contents(struct unpack *x, const struct untar_entry *e, int fd,
 			break;
 		if (offset > e->size || n > e->size - offset)
 			return untar_refuse(e->path, "it has more contents than its size", err);
-		if (write_piece(fd, p, n, offset) < 0)
+		if (write_piece(fd, p, n, offset, &written) < 0)
 			return untar_failed(e->path, "cannot write it", errno, err);
 	}
-	if (ftruncate(fd, (off_t)e->size) < 0)
+	/* It ends in a hole. */
+	if (written != e->size && ftruncate(fd, (off_t)e->size) < 0)
 		return untar_failed(e->path, "cannot give it its size", errno, err);
 	return 0;
+}
+
+/* Nothing may be there but a whiteout, which goes. */
+static int make_room(const struct untar_entry *e, int dir_fd, const char *name, struct err *err)
+{
+	struct stat st;
+
+	if (fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return errno == ENOENT ? 0 : untar_failed(e->path, "cannot look at it", errno, err);
+	if (!S_ISCHR(st.st_mode))
+		return untar_refuse(e->path, "it is there twice", err);
+	if (unlinkat(dir_fd, name, 0) < 0)
+		return untar_failed(e->path, "cannot replace it", errno, err);
+	return 0;
+}
+
+/* With no set-id bit before it has its owner; and attributes want to write to it. */
+static int create(const struct untar_entry *e, int dir_fd, const char *name)
+{
+	return openat(dir_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
+		      e->n_xattrs > 0 ? 0600 : e->mode & 0777);
 }
 
 static int make_file(struct unpack *x, const struct untar_entry *e, int dir_fd, const char *name,
 		     struct err *err)
 {
-	_cleanup_fd_ int fd =
-		openat(dir_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	_cleanup_fd_ int fd = create(e, dir_fd, name);
 
+	if (fd < 0 && errno == EEXIST) {
+		if (make_room(e, dir_fd, name, err) < 0)
+			return -1;
+		fd = create(e, dir_fd, name);
+	}
 	if (fd < 0)
 		return untar_failed(e->path, "cannot make it", errno, err);
-	return write_contents(x, e, fd, err);
+	if (write_contents(x, e, fd, err) < 0)
+		return -1;
+	return set_file_meta(x, e, dir_fd, name, fd, err);
 }
 
-static int make_folder(struct unpack *x, const struct untar_entry *e, int dir_fd, struct err *err)
+static int make_folder(struct unpack *x, const struct untar_entry *e, struct err *err)
 {
-	_cleanup_fd_ int fd = -1;
 	bool fresh = false;
 
-	if (enter(dir_fd, e->path, &fresh, &fd, err) < 0)
+	if (unpack_walk_enter(&x->walk, e->path, &fresh, err) < 0)
 		return -1;
-	if (x->owners && fchown(fd, e->uid, e->gid) < 0)
+	if (x->owners && fchown(unpack_walk_fd(&x->walk), e->uid, e->gid) < 0)
 		return untar_failed(e->path, "cannot set its owner", errno, err);
 	remember(x, e);
 	return 0;
@@ -303,7 +279,7 @@ static int make_hardlink(struct unpack *x, const struct untar_entry *e, int dir_
 
 	for (const char *slash; (slash = strchr(p, '/')) != NULL; p = slash + 1) {
 		_cleanup_free_ char *part = xasprintf("%.*s", (int)(slash - p), p);
-		_cleanup_fd_ int next = open_folder(fd < 0 ? x->tree : fd, part);
+		_cleanup_fd_ int next = open_folder(fd < 0 ? x->walk.tree : fd, part);
 
 		if (next < 0)
 			return untar_refuse(e->path, "a hard link to what is not in the layer",
@@ -311,11 +287,11 @@ static int make_hardlink(struct unpack *x, const struct untar_entry *e, int dir_
 		cleanup_fd(&fd);
 		fd = TAKE_FD(next);
 	}
-	if (fstatat(fd < 0 ? x->tree : fd, p, &st, AT_SYMLINK_NOFOLLOW) < 0)
+	if (fstatat(fd < 0 ? x->walk.tree : fd, p, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return untar_refuse(e->path, "a hard link to what is not in the layer", err);
 	if (!S_ISREG(st.st_mode) && !S_ISLNK(st.st_mode) && !S_ISFIFO(st.st_mode))
 		return untar_refuse(e->path, "a hard link to a folder or a deletion", err);
-	if (linkat(fd < 0 ? x->tree : fd, p, dir_fd, name, 0) < 0)
+	if (linkat(fd < 0 ? x->walk.tree : fd, p, dir_fd, name, 0) < 0)
 		return untar_failed(e->path, "cannot make the hard link", errno, err);
 	return 0;
 }
@@ -335,20 +311,6 @@ static int make_whiteout(int dir_fd, const char *name, struct err *err)
 	return whiteout_make_opaque(fd, err);
 }
 
-/* Room for an entry that is no folder: nothing may be there but a whiteout. */
-static int make_room(const struct untar_entry *e, int dir_fd, const char *name, struct err *err)
-{
-	struct stat st;
-
-	if (fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-		return errno == ENOENT ? 0 : untar_failed(e->path, "cannot look at it", errno, err);
-	if (!S_ISCHR(st.st_mode))
-		return untar_refuse(e->path, "it is there twice", err);
-	if (unlinkat(dir_fd, name, 0) < 0)
-		return untar_failed(e->path, "cannot replace it", errno, err);
-	return 0;
-}
-
 static int make_other(struct unpack *x, const struct untar_entry *e, int dir_fd, const char *name,
 		      struct err *err)
 {
@@ -356,8 +318,6 @@ static int make_other(struct unpack *x, const struct untar_entry *e, int dir_fd,
 		return -1;
 	if (e->kind == UNTAR_HARDLINK)
 		return make_hardlink(x, e, dir_fd, name, err);
-	if (e->kind == UNTAR_FILE && make_file(x, e, dir_fd, name, err) < 0)
-		return -1;
 	if (e->kind == UNTAR_SYMLINK && symlinkat(e->link, dir_fd, name) < 0)
 		return untar_failed(e->path, "cannot make the symbolic link", errno, err);
 	if (e->kind == UNTAR_FIFO && mkfifoat(dir_fd, name, 0600) < 0)
@@ -367,7 +327,7 @@ static int make_other(struct unpack *x, const struct untar_entry *e, int dir_fd,
 
 static int make_root(struct unpack *x, const struct untar_entry *e, struct err *err)
 {
-	if (x->owners && fchown(x->tree, e->uid, e->gid) < 0)
+	if (x->owners && fchown(x->walk.tree, e->uid, e->gid) < 0)
 		return untar_failed("", "cannot set its owner", errno, err);
 	remember(x, e);
 	return 0;
@@ -381,21 +341,22 @@ static int make_entry(struct unpack *x, const struct untar_entry *e, struct err 
 
 	if (e->path[0] == '\0')
 		return make_root(x, e, err);
-	if (go_to(x, e->path, parent, err) < 0)
+	if (unpack_walk_to(&x->walk, e->path, parent, err) < 0)
 		return -1;
-	dir_fd = x->parent < 0 ? x->tree : x->parent;
+	dir_fd = unpack_walk_fd(&x->walk);
 	switch (e->kind) {
 	case UNTAR_DEVICE:
 		return 0;
 	case UNTAR_WHITEOUT:
 		return make_whiteout(dir_fd, name, err);
 	case UNTAR_OPAQUE:
-		if (go_to(x, e->path, strlen(e->path), err) < 0)
+		if (unpack_walk_to(&x->walk, e->path, strlen(e->path), err) < 0)
 			return -1;
-		return whiteout_make_opaque(x->parent, err);
+		return whiteout_make_opaque(unpack_walk_fd(&x->walk), err);
 	case UNTAR_FOLDER:
-		return make_folder(x, e, dir_fd, err);
+		return make_folder(x, e, err);
 	case UNTAR_FILE:
+		return make_file(x, e, dir_fd, name, err);
 	case UNTAR_SYMLINK:
 	case UNTAR_FIFO:
 	case UNTAR_HARDLINK:
@@ -423,9 +384,9 @@ static int set_folder(struct unpack *x, const struct folder *f, struct err *err)
 		.path = f->path, .xattrs = f->xattrs, .n_xattrs = f->n_xattrs};
 	int fd; /* borrowed */
 
-	if (go_to(x, f->path, strlen(f->path), err) < 0)
+	if (unpack_walk_to(&x->walk, f->path, strlen(f->path), err) < 0)
 		return -1;
-	fd = f->path[0] ? x->parent : x->tree;
+	fd = unpack_walk_fd(&x->walk);
 	if (set_xattrs(x, &e, fd, ".", err) < 0)
 		return -1;
 	if (fchmod(fd, f->mode) < 0 || futimens(fd, times) < 0)
@@ -449,11 +410,13 @@ static int set_folders(struct unpack *x, struct err *err)
 int unpack(struct untar *u, int tree_fd, bool owners, struct err *err)
 {
 	_cleanup_arena_ struct arena *a = arena_new();
-	struct unpack x = {.u = u, .a = a, .tree = tree_fd, .owners = owners, .parent = -1};
+	struct unpack x = {.u = u, .a = a, .owners = owners, .walk = {.tree = tree_fd}};
 	struct untar_entry e;
 	bool end = false;
 	int r;
 
+	x.walk.made = made_folder;
+	x.walk.ctx = &x;
 	for (;;) {
 		r = untar_next(u, &e, &end, err);
 		if (r < 0 || end)
@@ -464,8 +427,7 @@ int unpack(struct untar *u, int tree_fd, bool owners, struct err *err)
 	}
 	if (r == 0)
 		r = set_folders(&x, err);
-	cleanup_fd(&x.parent);
-	buf_done(&x.parent_path);
+	unpack_walk_done(&x.walk);
 	free(x.folders);
 	return r;
 }

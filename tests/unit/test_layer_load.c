@@ -267,11 +267,26 @@ static void names_a_form_that_layers_do_not_have(void **state)
 
 static void is_what_was_asked_for_or_nothing(void **state)
 {
+	/* 0: the digest of the gzip, 1: of the tar, 2: of nothing. */
+	static const struct {
+		int blob, diff_id;
+		bool plain;
+		const char *words;
+	} cases[] = {
+		{1, 0, false, "what was read has the digest sha256:"},
+		{0, 0, false, "it is compressed, so sha256:"},
+		{1, 1, false, "it is compressed, so sha256:"},
+		{0, 2, false, "its tar has the digest sha256:"},
+		{1, 2, true, "its tar has the digest sha256:"},
+		{2, 1, true, "what was read has the digest sha256:"},
+		{0, 0, true, "its tar has the digest sha256:"},
+		{2, 2, true, "its tar has the digest sha256:"},
+	};
 	struct world *w = *state;
 	struct store s = open_store(w);
 	_cleanup_buf_ struct buf tar = {0};
 	_cleanup_buf_ struct buf bytes = {0};
-	char digests[2][DIGEST_HEX + 1]; /* of the bytes, of the tar */
+	char digests[3][DIGEST_HEX + 1];
 	char digest[DIGEST_HEX + 1];
 	struct err err = {0};
 	bool fresh = false;
@@ -280,20 +295,45 @@ static void is_what_was_asked_for_or_nothing(void **state)
 	compress(LAYER_GZIP, &tar, &bytes);
 	digest_sha256(bytes.p, bytes.len, digests[0]);
 	digest_sha256(tar.p, tar.len, digests[1]);
-	/* Each in the place of the other. */
-	for (int wrong = 0; wrong < 2; wrong++) {
-		struct source source = {bytes.p, bytes.len};
+	digest_sha256("", 0, digests[2]);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		const struct buf *read = cases[i].plain ? &tar : &bytes;
+		struct source source = {read->p, read->len};
 		struct layer_load in = load_of(&s, &source);
 
-		in.blob = digests[wrong == 0];
-		in.diff_id = digests[wrong == 0];
+		in.blob = digests[cases[i].blob];
+		in.diff_id = digests[cases[i].diff_id];
 		assert_int_equal(layer_load(&in, digest, &fresh, &err), -1);
 		assert_int_equal(err.errnum, EBADMSG);
-		assert_non_null(strstr(err.msg, wrong == 0 ? "what was read has the digest sha256:"
-							   : "its tar has the digest sha256:"));
+		if (!strstr(err.msg, cases[i].words))
+			fail_msg("%zu: '%s' does not say '%s'", i, err.msg, cases[i].words);
 		assert_true(is_empty(&s, "tmp"));
 		assert_true(is_empty(&s, "layers"));
 	}
+	store_done(&s);
+}
+
+/* The digest of what is read is that of the tar: both are asked for, and it is hashed once. */
+static void takes_a_plain_tar(void **state)
+{
+	struct world *w = *state;
+	struct store s = open_store(w);
+	_cleanup_buf_ struct buf tar = {0};
+	char want[DIGEST_HEX + 1];
+	char digest[DIGEST_HEX + 1];
+	struct source source = {0};
+	struct layer_load in;
+	struct err err = {0};
+	bool fresh = false;
+
+	make_tar(w, &tar);
+	digest_sha256(tar.p, tar.len, want);
+	source = (struct source){tar.p, tar.len};
+	in = load_of(&s, &source);
+	in.blob = in.diff_id = want;
+	assert_int_equal(layer_load(&in, digest, &fresh, &err), 0);
+	assert_string_equal(digest, want);
+	assert_true(fresh);
 	store_done(&s);
 }
 
@@ -393,6 +433,7 @@ int main(void)
 		TEST(goes_on_with_the_next_member),
 		TEST(refuses_what_is_cut_or_too_long),
 		TEST(names_a_form_that_layers_do_not_have),
+		TEST(takes_a_plain_tar),
 		TEST(is_what_was_asked_for_or_nothing),
 		TEST(a_bomb_is_refused_in_time),
 		TEST(packs_the_same_bytes_each_time),

@@ -1,9 +1,10 @@
-/* A layer's tar becomes a tree: store/unpack and store/untar.  Hostile ones: tests/fuzz/hostile.py. */
+/* A layer's tar becomes a tree: store/unpack, store/unpack_walk and store/untar.  Hostile ones: tests/fuzz/hostile.py. */
 #include <errno.h>
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>
 
 #include "store/unpack.h"
+#include "store/unpack_walk.h"
 #include "store_world.h"
 
 /* A tar that is being read. */
@@ -415,12 +416,61 @@ static void says_what_is_damaged(void **state)
 	assert_refused(*state, &s, "cannot read the layer's tar, behind 'a': ");
 }
 
+static void a_walk_that_went_nowhere_ends(void **state)
+{
+	struct unpack_walk w = {0};
+
+	(void)state;
+	unpack_walk_done(&w);
+	unpack_walk_done(&w);
+}
+
+/* Folders deeper than are kept open, in an order that goes up and down, and some that no entry names. */
+static void walks_deep_and_back(void **state)
+{
+	struct world *w = *state;
+	_cleanup_buf_ struct buf deep = {0};
+	struct source s = {0};
+	struct err err = {0};
+
+	for (int i = 0; i < UNPACK_WALK_OPEN + 20; i++)
+		buf_printf(&deep, "d%d/", i);
+	buf_adds(&deep, "e");
+	put(&s.tar, "d0", S_IFDIR | 0700, NULL);
+	put(&s.tar, deep.p, S_IFREG | 0444, "deep");
+	put(&s.tar, "d0/d1/up", S_IFREG | 0640, "up");
+	put(&s.tar, arena_printf(w->a, "%s2", deep.p), S_IFREG | 04755, "deep again");
+	/* The beginning of a name is not the folder of that name. */
+	put(&s.tar, "d0/d1x/d2/one", S_IFREG | 0600, "");
+	put(&s.tar, "d0/.wh.gone", S_IFREG | 0600, "");
+	put(&s.tar, "d0/gone/new", S_IFREG | 0600, "");
+	put(&s.tar, "d0/d1/d2", S_IFDIR | 0750, NULL);
+	put(&s.tar, "top", S_IFREG | 0666, "");
+	assert_int_equal(unpack_all(w, &s, &err), 0);
+
+	assert_int_equal(look(w, deep.p).st_mode, S_IFREG | 0444);
+	assert_int_equal(look(w, deep.p).st_size, 4);
+	assert_int_equal(look(w, arena_printf(w->a, "%s2", deep.p)).st_mode, S_IFREG | 04755);
+	assert_int_equal(look(w, "d0/d1/up").st_mode, S_IFREG | 0640);
+	assert_int_equal(look(w, "d0/d1x/d2/one").st_size, 0);
+	assert_true(is_opaque(w, "d0/gone"));
+	assert_int_equal(look(w, "top").st_mode, S_IFREG | 0666);
+	/* Modes and times of folders, named and not, are set when all is in them. */
+	assert_int_equal(look(w, "d0").st_mode, S_IFDIR | 0700);
+	assert_int_equal(look(w, "d0").st_mtime, 1000);
+	assert_int_equal(look(w, "d0/d1/d2").st_mode, S_IFDIR | 0750);
+	assert_int_equal(look(w, "d0/d1").st_mode, S_IFDIR | 0755);
+	assert_int_equal(look(w, "d0/d1").st_mtime, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(makes_every_kind),
 		TEST(keeps_owners_where_there_are_some),
 		TEST(says_what_helps_against_foreign_owners),
+		TEST(walks_deep_and_back),
+		TEST(a_walk_that_went_nowhere_ends),
 		TEST(keeps_odd_times),
 		TEST(keeps_names_as_bytes),
 		TEST(makes_holes),
