@@ -147,7 +147,8 @@ static int patch(struct sending *s, struct http_answer *ret, struct err *err)
 		return take_location(s, ret, err) < 0 ? -1 : 1;
 	}
 	(void)client_refused(s->c, "cannot send a blob", ret, err);
-	return ret->status == 416 || client_busy(ret) ? 0 : -1;
+	/* 404: after a cut, some registries forget the upload, at this request or the next. */
+	return ret->status == 416 || ret->status == 404 || client_busy(ret) ? 0 : -1;
 }
 
 /* The end: the registry checks the digest. */

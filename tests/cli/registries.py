@@ -7,9 +7,12 @@ import io
 import json
 import os
 import re
+import socket
+import struct
 import subprocess
 import tarfile
 import tempfile
+import threading
 import time
 
 import harness
@@ -184,3 +187,62 @@ def sound(p, env=None):
     data = (env or p.env)["XDG_DATA_HOME"]
     litter = os.listdir(os.path.join(data, "sbx/tmp"))
     check(not litter, f"left in tmp/: {litter}")
+
+
+# ---- a line that breaks ---------------------------------------------------------------------
+
+
+class Cutter:
+    """
+    A proxy on loopback before a registry at `host`: of what a client sends, it lets through as many bytes as
+    `allowance()` says for each connection (None: all), then cuts, to both sides.  `cuts` counts.
+    """
+
+    def __init__(self, host, allowance):
+        address, port = host.split(":")
+        self.target, self.allowance, self.cuts = (address, int(port)), allowance, 0
+
+    def __enter__(self):
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.host = f"127.0.0.1:{self.listener.getsockname()[1]}"
+        threading.Thread(target=self.accept, daemon=True).start()
+        return self
+
+    def __exit__(self, *exc):
+        # A thread in accept() is woken by this, not by close().
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.listener.close()
+        return False
+
+    def accept(self):
+        with contextlib.suppress(OSError):
+            while True:
+                client = self.listener.accept()[0]
+                threading.Thread(target=self.carry, args=(client,), daemon=True).start()
+
+    def carry(self, client):
+        with client, contextlib.suppress(OSError), socket.create_connection(self.target) as server:
+            back = threading.Thread(target=self.copy, args=(server, client, None), daemon=True)
+            back.start()
+            if self.copy(client, server, self.allowance()):
+                self.cuts += 1
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                client.shutdown(socket.SHUT_RDWR)
+                server.shutdown(socket.SHUT_RDWR)
+            back.join(60)
+
+    @staticmethod
+    def copy(source, to, allowed):
+        """To the end, or until so many bytes are through: true."""
+        with contextlib.suppress(OSError):
+            while allowed is None or allowed > 0:
+                data = source.recv(1 << 16)
+                if not data:
+                    to.shutdown(socket.SHUT_WR)
+                    return False
+                data = data[:allowed]
+                to.sendall(data)
+                if allowed is not None:
+                    allowed -= len(data)
+            return True
+        return False

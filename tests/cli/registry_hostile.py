@@ -1,6 +1,7 @@
 """A registry that does what it is told, right or wrong, for tests: http.server in threads."""
 
 import base64
+import hashlib
 import http.server
 import os
 import re
@@ -8,6 +9,7 @@ import socket
 import ssl
 import struct
 import threading
+import urllib.parse
 
 import registries
 
@@ -63,7 +65,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.answer(404)
 
     def do_any(self):
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        body = self.body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         with self.server.lock:
             self.server.seen.append((self.command, self.path, dict(self.headers.items()), body))
         try:
@@ -108,6 +110,49 @@ class Server(http.server.ThreadingHTTPServer):
 
     def paths(self, method="GET"):
         return [path for how, path, _, _ in self.seen if how == method]
+
+
+class Uploads:
+    """A hook that takes blobs as distribution-spec says: of an upload that is cut, it keeps what came."""
+
+    def __init__(self):
+        self.lock, self.parts, self.blobs, self.resumed, self.taken = threading.Lock(), {}, {}, 0, 0
+
+    def __call__(self, h):
+        path, _, query = h.path.partition("?")
+        if h.command == "HEAD" and "/blobs/" in path:
+            h.answer(200 if path.rsplit(":", 1)[1] in self.blobs else 404)
+        elif h.command == "PUT" and "/manifests/" in path:
+            h.answer(201)
+        elif "/uploads/" not in path:
+            return False
+        else:
+            with self.lock:
+                self.upload(h, path, query)
+        return True
+
+    def upload(self, h, path, query):
+        if h.command == "POST":
+            path += f"u{len(self.parts)}"
+            self.parts[path] = bytearray()
+            return h.answer(202, location=path)
+        part = self.parts.get(path)
+        if part is None:
+            return h.answer(404)
+        if h.command == "PATCH":
+            start = int(h.headers.get("Content-Range", "0-").split("-")[0])
+            if start != len(part):
+                return h.answer(416, location=path, range=f"0-{len(part) - 1}")
+            part += h.body
+            self.resumed += start > 0
+            self.taken += len(h.body)
+        if h.command == "PUT":
+            digest = hashlib.sha256(part).hexdigest()
+            if f"digest=sha256:{digest}" not in urllib.parse.unquote(query):
+                return h.answer(400)
+            self.blobs[digest] = bytes(part)
+            return h.answer(201)
+        return h.answer(204 if h.command == "GET" else 202, location=path, range=f"0-{max(0, len(part) - 1)}")
 
 
 BASIC = "Basic " + base64.b64encode(f"{registries.USER}:{registries.PASSWORD}".encode()).decode()
