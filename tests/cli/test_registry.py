@@ -6,19 +6,16 @@ import http.client
 import json
 import os
 import pty
-import random
 import shutil
 import stat
 import tempfile
-import threading
 
 import harness
 from harness import Project, absent, check, command, equal, match
-from registries import PASSWORD, USER, Cutter, Image, Registry, sha, skopeo, sound, stores
+from registries import PASSWORD, USER, Image, Registry, sha, skopeo, sound, stores
 
 FAILED, USAGE = 125, 2
 BIG = os.urandom(3 << 20)
-UPLOAD_CUTS = 100 if os.environ.get("SBX_SOAK") == "1" else 12
 
 
 def two_layers():
@@ -90,41 +87,6 @@ def test_push_what_is_there():
             equal(p.sbx("push", "--json", f"{r.host}/me/tools:2", ref).json()["sent"], 0, "blobs sent")
         absent("PATCH|POST", "\n".join(seen), "requests")
         equal(r.digest("me/tools:2"), image.digest, "the new tag")
-
-
-def test_upload_cut():
-    """
-    A real registry behind a line that is cut at random points of uploads, again and again: what arrives is whole.
-    (docker-registry forgets an upload that was cut; test_registry_hostile has one that does not.)
-    """
-    seed = random.randrange(1 << 32)
-    dice, lock, left = random.Random(seed), threading.Lock(), [0]
-
-    def allowance():
-        """Behind the first requests, and seldom to the end."""
-        with lock:
-            left[0] -= 1
-            return dice.randrange(20000, 1500000) if left[0] >= 0 else None
-
-    try:
-        with Registry() as r, Cutter(r.host, allowance) as line, Project() as p:
-            for n in range(UPLOAD_CUTS // 3):
-                image = Image([{"f": os.urandom(1 << 20)}, {"g": os.urandom(2 << 20)}])
-                pull(p, r.put(image, f"me/tools:{n}"))
-                left[0] = 3
-                report = p.sbx("push", "--json", f"{line.host}/you/{n}", f"{r.host}/me/tools:{n}", limit=120).json()
-                equal(report["manifest"], image.digest, "the digest of what was pushed")
-                # By somebody else, who checks each byte.
-                folder = tempfile.mkdtemp(dir=harness.base())
-                skopeo("copy", "-q", "--src-tls-verify=false", f"docker://{r.host}/you/{n}", f"dir:{folder}")
-                for digest, data in image.blobs.items():
-                    with open(os.path.join(folder, digest), "rb") as f:
-                        equal(sha(f.read()), sha(data), f"the blob {digest} in the registry")
-            check(line.cuts >= UPLOAD_CUTS // 3, f"only {line.cuts} cuts were made")
-            check('"PATCH' in r.log(), "uploads in the registry's log")
-            sound(p)
-    except harness.Failed as e:
-        raise harness.Failed(f"seed {seed}: {e}") from e
 
 
 def test_mount():

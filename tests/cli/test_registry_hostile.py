@@ -13,8 +13,8 @@ import urllib.parse
 
 import harness
 from harness import Project, check, equal, match
-from registries import PASSWORD, USER, Cutter, Image, make_ca, sha, sound
-from registry_hostile import BASIC, Server, Uploads, challenge
+from registries import PASSWORD, USER, Image, make_ca, sha, sound
+from registry_hostile import BASIC, Server, challenge
 
 FAILED = 125
 CUTS = 100 if os.environ.get("SBX_SOAK") == "1" else 20
@@ -86,34 +86,6 @@ def test_c13_cut():
             raise harness.Failed(f"seed {seed}: {e}") from e
         check(any("Range" in headers for _, _, headers, _ in s.seen), "nothing was resumed")
         equal(left[0], 0, "cuts that were not made")
-
-
-def test_c13_upload_cut():
-    """The line is cut at random points of uploads: each goes on where it was, no byte is taken twice."""
-    seed = random.randrange(1 << 32)
-    dice, lock, left = random.Random(seed), threading.Lock(), [CUTS]
-    image, uploads = image_of(2, 8 << 20), Uploads()
-
-    def allowance():
-        with lock:
-            left[0] -= 1
-            return dice.randrange(5000, (12 << 20) // CUTS) if left[0] >= 0 else None
-
-    with Server(image, lambda h: h.server.uploading and uploads(h)) as s, Cutter(s.host, allowance) as line, \
-            Project() as p:
-        s.uploading = False
-        pulled(p, s, image)
-        s.uploading = True
-        try:
-            p.sbx("push", f"{line.host}/you/tools:1", s.ref, limit=240).ok()
-            equal(uploads.blobs, image.blobs, "what has arrived")
-        except harness.Failed as e:
-            raise harness.Failed(f"seed {seed}: {e}") from e
-        check(line.cuts >= CUTS // 2, f"{line.cuts} cuts")
-        check(uploads.resumed >= CUTS // 4, f"{uploads.resumed} times an upload went on where it was")
-        # What is on its way when a line is cut may be lost; it is never all of it.
-        check(uploads.taken < 2 * sum(map(len, image.blobs.values())), f"{uploads.taken} bytes were sent")
-        sound(p)
 
 
 def test_c13_killed():
