@@ -52,6 +52,7 @@ const struct command *cmd_pull(void);
 const struct command *cmd_push(void);
 const struct command *cmd_login(void);
 const struct command *cmd_logout(void);
+const struct command *cmd_jupyter(void);
 const struct command *cmd_kernel(void);
 const struct command *cmd_port(void);
 const struct command *cmd_allow(void);

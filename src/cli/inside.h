@@ -14,6 +14,12 @@ struct err;
 /* A text for the command's standard input is short: it has to fit into a pipe. */
 #define INSIDE_TEXT_MAX 65536
 
+/*
+ * For a shell script before it starts a Python: the folder that `pip install` fills.  A Python that starts without it
+ * does not look there later, and would not find what a notebook's own cell installs.
+ */
+#define INSIDE_USER_SITE "mkdir -p \"$(python3 -m site --user-site)\" 2>/dev/null\n"
+
 struct inside_streams {
 	const char *text; /* its standard input; NULL: /dev/null */
 	size_t len;

@@ -36,7 +36,7 @@
  */
 static const char script[] =
 	"umask 077 && rm -rf \"$1\"-* && mkdir \"$2\" && cat >\"$2/kernel.json\" || exit 125\n"
-	"shift 2\n"
+	"shift 2\n" INSIDE_USER_SITE
 	/* It then watches its parent, which ends with the front end, and does not tell of Ctrl-C. */
 	"JPY_PARENT_PID=$PPID; export JPY_PARENT_PID\n"
 	"exec \"$@\" </dev/null";

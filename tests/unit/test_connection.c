@@ -1,6 +1,6 @@
 /* Connection files: text to data, and the file for inside.  What uses them, cli/kernel_exec with cli/kernelspec,
  * cli/inside, run/relay, run/client_dial and run/command_dial, is covered by tests/cli/test_kernel.py with a real
- * front end. */
+ * front end; cli/jupyter and cli/jupyter_install by tests/cli/test_jupyter.py, in a real browser. */
 #include "base/err.h"
 #include "base/mem.h"
 #include "base/str.h"
