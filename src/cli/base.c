@@ -28,6 +28,7 @@ struct named {
 	const char *tag;      /* oci: or NULL */
 	struct image_ref ref; /* of a registry */
 	const char *digest;   /* layer */
+	bool pulled;          /* just now */
 };
 
 static const char *absolute(struct arena *a, const char *project, const char *path)
@@ -122,7 +123,7 @@ int base_open(const struct base_source *src, int flags, int *ret_fd, struct err 
 }
 
 /* With a digest it is that manifest or none; else what the store has of the name, or the registry's. */
-static int from_registry(struct arena *a, const struct store *s, const struct named *n,
+static int from_registry(struct arena *a, const struct store *s, struct named *n,
 			 char ret_manifest[DIGEST_HEX + 1], struct err *err)
 {
 	const struct remote_options how = {0};
@@ -154,10 +155,11 @@ static int from_registry(struct arena *a, const struct store *s, const struct na
 	if (remote_pull(a, s, n->name, &how, &got, err) < 0)
 		return -1;
 	memcpy(ret_manifest, got.manifest, DIGEST_HEX + 1);
+	n->pulled = true;
 	return 0;
 }
 
-static int find_manifest(struct arena *a, const struct base_source *src, const struct named *n,
+static int find_manifest(struct arena *a, const struct base_source *src, struct named *n,
 			 char ret_manifest[DIGEST_HEX + 1], struct err *err)
 {
 	switch (n->kind) {
@@ -176,16 +178,19 @@ static int find_manifest(struct arena *a, const struct base_source *src, const s
 }
 
 /* Fills in `b`, whose pin is made. */
-static int get_pinned(struct arena *a, const struct base_source *src, const struct named *n,
+static int get_pinned(struct arena *a, const struct base_source *src, struct named *n,
 		      struct base *b, struct err *err)
 {
 	char manifest[DIGEST_HEX + 1];
 
 	if (find_manifest(a, src, n, manifest, err) < 0 ||
 	    image_info(a, src->store, manifest, &b->info, err) < 0 ||
-	    images_pin(&b->pin, &b->info, err) < 0)
+	    images_pin(&b->pin, &b->info, err) < 0 ||
+	    images_unpack(a, src->store, src->plan, &b->info, &b->chain, err) < 0)
 		return -1;
-	return images_unpack(a, src->store, src->plan, &b->info, &b->chain, err);
+	if (n->pulled)
+		remote_remember(a, src->store, n->ref.full, &b->info);
+	return 0;
 }
 
 static int get(struct arena *a, const struct base_source *from, const char *ref, struct base *ret,
@@ -269,5 +274,6 @@ struct env_from base_from(const struct base *b, const struct plan *plan)
 	};
 
 	memcpy(from.image.manifest, b->info.digest, sizeof(from.image.manifest));
+	memcpy(from.image.build, b->build, sizeof(from.image.build));
 	return from;
 }

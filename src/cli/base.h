@@ -30,7 +30,9 @@ struct base {
 	struct image_info info; /* zeroed where there is no image: host, dir */
 	const char *ref;        /* as the profile has it; NULL: no image */
 	struct chain chain;     /* the image's layers */
-	struct pin pin;         /* keeps them from gc until base_done, or the end of the process */
+	char build[DIGEST_HEX +
+		   1];  /* it is what this [build] made on `ref` (build_recipe.h); "": no build */
+	struct pin pin; /* keeps them from gc until base_done, or the end of the process */
 };
 
 /* Whom it is for: the project, to which paths are relative, and whose ids it is unpacked for (images_plan, or the

@@ -12,9 +12,14 @@
 #include "cli/images.h"
 #include "plan/plan.h"
 
-int build_failed_at(const struct build *b, int line, struct err *err)
+int build_failed_at(const struct build *b, const char *file, int line, struct err *err)
 {
-	return err_prefix(err, "%s:%d", b->file->file, line);
+	return err_prefix(err, "%s:%d", file ? file : b->file->file, line);
+}
+
+const char *build_word(const struct build *b, const struct cf_step *step)
+{
+	return b->of_profile ? build_step_name(step->kind) : cf_kind_name(step->kind);
 }
 
 const struct build_stage *build_find_stage(const struct build *b, const char *name)
@@ -95,6 +100,30 @@ static int check_platform(struct build *b, const struct cf_step *step, struct er
 		       all);
 }
 
+/* What the profile names, as its lock file pins it. */
+static int begin_profile(struct build *b, struct build_stage *stage, const struct cf_step *step,
+			 struct err *err)
+{
+	const struct base_for f = {b->store, b->context, b->any};
+
+	build_tell(b, step->text, "");
+	stage->from = step->args[0];
+	stage->start = b->context;
+	stage->config.platform = oci_platform_here();
+	if (!b->unlocked && base_get(b->a, &f, b->profile, &stage->base, err) < 0)
+		return -1;
+	if (b->unlocked && profile_is_image(b->profile) &&
+	    base_get_ref(b->a, &f, stage->from, &stage->base, err) < 0)
+		return -1;
+	b->n_stages++;
+	stage->over_host = b->profile->base.kind == BASE_HOST || stage->base.info.over_host;
+	if (!stage->base.ref)
+		return 0;
+	stage->chain = stage->base.chain;
+	stage->config = stage->base.info.config;
+	return pin_chain(b, &stage->chain, err);
+}
+
 static int begin_stage(struct build *b, const struct cf_step *step, struct err *err)
 {
 	struct build_stage *stage = &b->stages[b->n_stages];
@@ -102,6 +131,8 @@ static int begin_stage(struct build *b, const struct cf_step *step, struct err *
 	const char *from;
 
 	b->step++;
+	if (b->of_profile)
+		return begin_profile(b, stage, step, err);
 	if (check_platform(b, step, err) < 0 ||
 	    build_expand_global(b, step->args[0], &from, err) < 0)
 		return -1;
@@ -131,7 +162,7 @@ static int do_step(struct build *b, struct build_stage *stage, const struct cf_s
 
 	b->step++;
 	if (build_config_step(b, stage, step, &done, err) < 0)
-		return err_prefix(err, "%s", cf_kind_name(step->kind));
+		return err_prefix(err, "%s", build_word(b, step));
 	if (done) {
 		build_tell(b, step->text, "");
 		return 0;
@@ -142,7 +173,7 @@ static int do_step(struct build *b, struct build_stage *stage, const struct cf_s
 		r = build_step_workdir(b, stage, step, err);
 	else
 		r = build_step_copy(b, stage, step, err);
-	return r < 0 ? err_prefix(err, "%s", cf_kind_name(step->kind)) : 0;
+	return r < 0 ? err_prefix(err, "%s", build_word(b, step)) : 0;
 }
 
 /* How many of the instructions are done: those up to the end of the target. */
@@ -195,7 +226,7 @@ int build_stages(struct build *b, const struct build_stage **ret, struct err *er
 		} else
 			r = do_step(b, &b->stages[b->n_stages - 1], step, err);
 		if (r < 0)
-			return build_failed_at(b, step->line, err);
+			return step->line ? build_failed_at(b, step->file, step->line, err) : -1;
 	}
 	*ret = &b->stages[b->n_stages - 1];
 	return 0;

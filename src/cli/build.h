@@ -21,11 +21,13 @@
 #include "store/oci.h"
 #include "store/pin.h"
 
+struct buf;
 struct err;
 struct plan;
 
 /* What a step made: for --check, and for the record. */
 struct build_made {
+	const char *file;
 	int line;
 	const char *text;
 	const char *digest; /* of its layer; "": it changed nothing */
@@ -41,6 +43,7 @@ struct build_stage {
 	struct oci_config config; /* with the history of what is in the chain */
 	struct strv args;         /* NAME=value of ARG so far */
 	bool own_cmd;             /* by a CMD of its own */
+	const char *start;        /* where commands start, if WORKDIR does not say it; or NULL */
 };
 
 struct build {
@@ -54,8 +57,12 @@ struct build {
 	const char *target; /* stage, or NULL: the last */
 	struct strv given;  /* --build-arg: NAME=value */
 	struct strv global; /* ARG before the first FROM */
+	/* The steps are the profile's (build_profile.h): the base is that one's, commands see the project, and run as root. */
+	bool of_profile;
 	bool no_cache;
-	int64_t newest; /* SOURCE_DATE_EPOCH, or INT64_MAX */
+	bool unlocked;    /* with of_profile: whatever a lock file says of the base */
+	bool cached_only; /* a step that is not known: ENOENT */
+	int64_t newest;   /* SOURCE_DATE_EPOCH, or INT64_MAX */
 	struct pin pin;
 	const struct plan *any; /* a plan of the map in use */
 
@@ -70,11 +77,27 @@ struct build {
 /* Build up to the target stage; *ret is it. */
 int build_stages(struct build *b, const struct build_stage **ret, struct err *err);
 
-/* Name the result: config, manifest, layers as blobs. */
+/* Name the result (`ref` NULL: it gets no name): config, manifest, layers as blobs. */
 int build_image(struct build *b, const struct build_stage *stage, const char *ref,
 		char ret_manifest[DIGEST_HEX + 1], struct err *err);
 
-/* "FILE:LINE: " before the message; returns -1. */
-int build_failed_at(const struct build *b, int line, struct err *err);
+/* "FILE:LINE: " before the message (`file` NULL: the Containerfile); returns -1. */
+int build_failed_at(const struct build *b, const char *file, int line, struct err *err);
+
+/* The word of an instruction, as it is written there. */
+const char *build_word(const struct build *b, const struct cf_step *step);
+
+/* The folder that is copied from, and what of it is not in it. */
+int build_open_context(struct build *b, const char *dir, struct err *err);
+
+/* SOURCE_DATE_EPOCH; `check`: a time that is the same twice. */
+int build_read_epoch(struct build *b, bool check, struct err *err);
+
+/* The first of the names (NULL-terminated) that is in the folder: *ret_name, and its text.  None: ENOENT. */
+int build_read_first(int dir_fd, const char *const *names, size_t limit, const char **ret_name,
+		     struct buf *ret, struct err *err);
+
+/* What is built of a folder, where nobody gave a name: "localhost/my-folder:latest". */
+const char *build_default_ref(struct arena *a, const char *dir);
 
 #endif

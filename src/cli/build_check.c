@@ -116,7 +116,7 @@ static int differs(struct build *b, const struct build_made *x, const struct bui
 	}
 	err_set(err, "%s: the layer is another one the second time: %s", x->text,
 		c.names[0] ? c.names : "the times of folders, or there was no change at all");
-	(void)build_failed_at(b, x->line, err);
+	(void)build_failed_at(b, x->file, x->line, err);
 	return err_hint(err,
 			"what a command writes there depends on the time, on random numbers or on "
 			"the network: make it write the same, or remove it in the same step");

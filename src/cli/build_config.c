@@ -14,6 +14,7 @@
 #include "base/str.h"
 
 #define NS_PER_MS UINT64_C(1000000)
+#define DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 /* ---- variables ---- */
 
@@ -61,7 +62,10 @@ const char *build_lookup(void *stage, const char *name)
 	const struct build_stage *s = stage;
 	const char *value = value_of(s->config.env.v, s->config.env.n, name);
 
-	return value ? value : in_list(&s->args, name);
+	if (!value)
+		value = in_list(&s->args, name);
+	/* So that PATH=/opt/bin:$PATH is right where the base does not say it. */
+	return !value && str_eq(name, "PATH") ? DEFAULT_PATH : value;
 }
 
 static int expand(const struct build *b, cf_lookup_fn lookup, void *ctx, const char *word,
@@ -131,7 +135,7 @@ struct strv build_env(const struct build *b, const struct build_stage *stage)
 {
 	struct strv env = {0};
 
-	strv_push(b->a, &env, "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
+	strv_push(b->a, &env, "PATH=" DEFAULT_PATH);
 	for (size_t i = 0; i < stage->args.n; i++)
 		strv_put_env(b->a, &env, stage->args.v[i]);
 	for (size_t i = 0; i < stage->config.env.n; i++)
@@ -443,7 +447,7 @@ void build_history(const struct build *b, struct build_stage *stage, const char 
 
 const char *build_workdir(const struct build_stage *stage)
 {
-	const char *w = stage->config.workdir;
+	const char *w = stage->start ? stage->start : stage->config.workdir;
 
 	return w && w[0] == '/' ? w : "/";
 }

@@ -107,7 +107,8 @@ int build_image(struct build *b, const struct build_stage *stage, const char *re
 						   : fingerprint_host(b->a));
 	}
 	if (image_make(b->a, b->store, &make, image.manifest, err) < 0 ||
-	    pin_add(&b->pin, image.manifest, err) < 0 || image_put(b->store, &image, err) < 0)
+	    pin_add(&b->pin, image.manifest, err) < 0 ||
+	    (ref && image_put(b->store, &image, err) < 0))
 		return -1;
 	memcpy(ret_manifest, image.manifest, sizeof(image.manifest));
 	return 0;

@@ -33,6 +33,8 @@ void build_tell(const struct build *b, const char *text, const char *mark)
 	size_t n = strcspn(text, "\n");
 	bool cut = n > TOLD_MAX || text[n];
 
+	if (b->cached_only)
+		return;
 	if (n > TOLD_MAX)
 		n = TOLD_MAX;
 	log_info("[%zu/%zu] %.*s%s%s%s", b->step, b->n_steps, (int)n, text, cut ? "…" : "",
@@ -64,9 +66,12 @@ int build_plan(struct build *b, const struct build_stage *stage, struct env *env
 		.image = &image,
 		.upper = env->upper,
 		.build = true,
+		.build_project = network && b->of_profile,
 	};
 
 	profile_defaults(b->a, p);
+	if (b->of_profile)
+		p->limits = b->profile->limits;
 	p->net.mode = network && b->profile ? b->profile->net.mode : network ? NET_SLIRP : NET_NONE;
 	p->sandbox.linger_ms = 0;
 	if (host_probe(b->a, b->store->fd, stage->over_host, &facts, err) < 0)
@@ -185,6 +190,7 @@ static int add_layer(struct build *b, struct build_stage *stage, const struct bu
 	}
 	build_history(b, stage, work->text, c->created, !c->layer[0]);
 	b->made[b->n_made++] = (struct build_made){
+		.file = work->step->file,
 		.line = work->step->line,
 		.text = work->text,
 		.digest = commit.digest,
@@ -271,6 +277,8 @@ int build_layer(struct build *b, struct build_stage *stage, const struct build_w
 		b->cached++;
 		return add_layer(b, stage, work, &c, &like, err);
 	}
+	if (b->cached_only)
+		return err_errno(err, ENOENT, "the step '%s' is not built", work->text);
 	build_tell(b, work->text, "");
 	c = (struct build_cached){0};
 	if (stage->chain.n >= COMMIT_CHAIN_MAX)

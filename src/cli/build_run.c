@@ -3,6 +3,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdint.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -11,6 +12,7 @@
 #include "base/err.h"
 #include "base/str.h"
 #include "cli/build_config.h"
+#include "cli/build_recipe.h"
 #include "cli/build_steps.h"
 #include "cli/care.h"
 #include "plan/plan.h"
@@ -99,7 +101,7 @@ static int run(struct build *b, struct build_stage *stage, struct env *env, cons
 	};
 	int status = 0;
 
-	if (!is_root(stage->config.user)) {
+	if (!b->of_profile && !is_root(stage->config.user)) {
 		if (find_user(stage, plan, &user, err) < 0)
 			return -1;
 		request.ids = user.ids;
@@ -112,10 +114,25 @@ static int run(struct build *b, struct build_stage *stage, struct env *env, cons
 	if (status == 0)
 		return 0;
 	err_set(err, "the command ended with status %d", status);
+	if (b->of_profile)
+		return err_hint(err,
+				"to look around before it: make a comment of line %d and the steps "
+				"behind it, and run sbx enter -e look",
+				r->step->line);
 	return err_hint(err,
 			"to look around before it: end the file above line %d, sbx build -t "
 			"localhost/look, and in another folder sbx init --base localhost/look",
 			r->step->line);
+}
+
+/* The command may read the project, where it starts: what it names there counts, for the rest it is the same folder. */
+static void add_project(const struct build *b, const struct build_stage *stage, const char *command,
+			struct buf *key)
+{
+	const struct build_words w = {b->context_fd, b->context, build_workdir(stage), SIZE_MAX};
+
+	buf_printf(key, "\nproject %s\nat %s\n", b->context, w.cwd);
+	build_recipe_files(b->a, &w, command, key);
 }
 
 int build_step_run(struct build *b, struct build_stage *stage, const struct cf_step *step,
@@ -145,5 +162,7 @@ int build_step_run(struct build *b, struct build_stage *stage, const struct cf_s
 	buf_adds(&key, "run\n");
 	for (size_t i = 0; i < r.argv.n; i++)
 		buf_add(&key, r.argv.v[i], strlen(r.argv.v[i]) + 1);
+	if (b->of_profile)
+		add_project(b, stage, r.argv.v[r.argv.n - 1], &key);
 	return build_layer(b, stage, &work, err);
 }

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "base/path.h"
 #include "base/str.h"
 #include "cli/build_config.h"
 #include "cli/build_steps.h"
@@ -41,8 +42,16 @@ int build_step_workdir(struct build *b, struct build_stage *stage, const struct 
 	const struct build_work work = {
 		.step = step, .text = step->text, .key = &key, .fn = make, .arg = path};
 
+	if (b->of_profile && path_is_under(path, b->context)) {
+		/* The project is there; the image knows nothing of it. */
+		build_tell(b, step->text, "");
+		stage->start = path;
+		return 0;
+	}
 	if (build_layer(b, stage, &work, err) < 0)
 		return -1;
 	stage->config.workdir = path;
+	if (stage->start)
+		stage->start = path;
 	return 0;
 }

@@ -15,6 +15,7 @@
 #include "base/str.h"
 #include "cli/build.h"
 #include "cli/build_check.h"
+#include "cli/build_profile.h"
 #include "cli/care.h"
 #include "cli/command.h"
 #include "cli/images.h"
@@ -22,9 +23,6 @@
 #include "cli/out.h"
 #include "conf/image.h"
 #include "store/project.h"
-
-/* With --check and no SOURCE_DATE_EPOCH: any time will do, as long as it is the same twice. */
-#define CHECK_EPOCH 1
 
 struct values {
 	struct where where; /* its env is not used */
@@ -52,25 +50,6 @@ static const struct opt opts[] = {
 
 /* ---- what is read ---- */
 
-/* The first of the names that is there: *ret_name, and its text.  None: ENOENT. */
-static int read_first(int dir_fd, const char *const *names, size_t limit, const char **ret_name,
-		      struct buf *ret, struct err *err)
-{
-	for (; *names; names++) {
-		struct err why = {0};
-
-		if (fs_read_at(dir_fd, *names, limit, ret, &why) == 0) {
-			*ret_name = *names;
-			return 0;
-		}
-		if (why.errnum != ENOENT) {
-			*err = why;
-			return -1;
-		}
-	}
-	return err_errno(err, ENOENT, "cannot open the file");
-}
-
 /* The file that was named, or the usual one of the context. */
 static int find_file(const struct values *v, int context_fd, const char **ret_name, struct buf *ret,
 		     struct err *err)
@@ -82,14 +61,16 @@ static int find_file(const struct values *v, int context_fd, const char **ret_na
 		*ret_name = v->file;
 		return fs_read_at(AT_FDCWD, v->file, CONTAINERFILE_MAX, ret, err);
 	}
-	if (read_first(context_fd, usual, CONTAINERFILE_MAX, ret_name, ret, &why) == 0)
+	if (build_read_first(context_fd, usual, CONTAINERFILE_MAX, ret_name, ret, &why) == 0)
 		return 0;
 	if (why.errnum != ENOENT) {
 		*err = why;
 		return -1;
 	}
-	err_kind(err, ERR_USAGE, "there is neither Containerfile nor Dockerfile to build");
-	return err_hint(err, "name one: sbx build -f FILE");
+	err_kind(
+		err, ERR_USAGE,
+		"there is neither Containerfile nor Dockerfile to build, and no [build] in sbx.ini");
+	return err_hint(err, "name one: sbx build -f FILE; or write `run = COMMAND` under [build]");
 }
 
 static int read_file(struct build *b, const struct values *v, struct err *err)
@@ -106,36 +87,6 @@ static int read_file(struct build *b, const struct values *v, struct err *err)
 		return -1;
 	b->file = file;
 	return 0;
-}
-
-static int read_ignore(struct build *b, struct err *err)
-{
-	static const char *const names[] = {".containerignore", ".dockerignore", NULL};
-	_cleanup_buf_ struct buf text = {0};
-	const char *name = NULL;
-	struct err why = {0};
-
-	if (read_first(b->context_fd, names, DOCKERIGNORE_MAX, &name, &text, &why) == 0)
-		return dockerignore_parse(b->a, name, text.p ? text.p : "", text.len, &b->ignore,
-					  err);
-	if (why.errnum == ENOENT)
-		return 0;
-	*err = why;
-	return -1;
-}
-
-static int open_context(struct build *b, const char *dir, struct err *err)
-{
-	char *real = realpath(dir, NULL);
-
-	if (!real)
-		return err_errno(err, errno, "cannot use the context '%s'", dir);
-	b->context = arena_strdup(b->a, real);
-	free(real);
-	b->context_fd = open(b->context, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (b->context_fd < 0)
-		return err_errno(err, errno, "cannot open the context '%s'", dir);
-	return read_ignore(b, err);
 }
 
 static int read_args(struct build *b, const struct values *v, struct err *err)
@@ -155,41 +106,7 @@ static int read_args(struct build *b, const struct values *v, struct err *err)
 	return 0;
 }
 
-static int read_epoch(struct build *b, bool check, struct err *err)
-{
-	const char *text = getenv("SOURCE_DATE_EPOCH");
-	uint64_t n = CHECK_EPOCH;
-
-	b->newest = INT64_MAX;
-	if (text && *text && num_u64(text, 0, INT64_MAX, &n, NULL) < 0) {
-		err_kind(err, ERR_USAGE, "cannot use SOURCE_DATE_EPOCH='%s': not a number", text);
-		return err_hint(err, "it is a time in seconds since 1970, or unset");
-	}
-	if ((text && *text) || check)
-		b->newest = (int64_t)n;
-	return 0;
-}
-
 /* ---- names ---- */
-
-/* "localhost/my-folder:latest", of what a reference may hold. */
-static const char *default_ref(struct arena *a, const char *dir)
-{
-	_cleanup_buf_ struct buf b = {0};
-
-	for (const char *c = path_base(dir); *c; c++) {
-		char low = *c >= 'A' && *c <= 'Z' ? (char)(*c - 'A' + 'a') : *c;
-
-		if ((low >= 'a' && low <= 'z') || (low >= '0' && low <= '9'))
-			buf_add(&b, &low, 1);
-		else if (b.len > 0 && b.p[b.len - 1] != '-')
-			buf_adds(&b, "-");
-	}
-	while (b.len > 0 && b.p[b.len - 1] == '-')
-		b.len--;
-	return arena_printf(a, "localhost/%.*s:latest", b.len ? (int)b.len : 5,
-			    b.len ? b.p : "image");
-}
 
 /* A name without a registry is one of this store, and one without a tag the latest. */
 static int check_ref(struct arena *a, const char *given, const char **ret, struct err *err)
@@ -223,18 +140,31 @@ static int move_stdout(int *ret_fd, struct err *err)
 	return 0;
 }
 
-/* The network of the project that the context lies in, if it does. */
-static int read_profile(struct build *b, struct err *err)
+/* The project that the folder lies in, with its profile: w->project NULL where it lies in none. */
+static int find_project(struct arena *a, const char *dir, struct workplace *w, struct err *err)
 {
 	struct err why = {0};
-	const char *dir;
 
-	if (project_find(b->a, b->context, &dir, &why) == 0)
-		return project_profile(b->a, dir, &b->profile, err);
+	if (project_find(a, dir, &w->project, &why) == 0)
+		return open_profile(a, w, err);
+	w->project = NULL;
 	if (why.errnum == ENOENT)
 		return 0;
 	*err = why;
 	return -1;
+}
+
+/* The network of the project that the context lies in, if it does: a stranger's may not be the host's in silence. */
+static int read_profile(struct build *b, struct workplace *w, struct err *err)
+{
+	if (find_project(b->a, b->context, w, err) < 0)
+		return -1;
+	if (!w->project)
+		return 0;
+	b->profile = w->profile;
+	if (b->profile->net.mode == NET_HOST && !b->profile->net.mode_at.trusted)
+		return open_check_allowed(b->a, w, err);
+	return 0;
 }
 
 static int print_digest(int out, const char *hex, struct err *err)
@@ -264,34 +194,36 @@ static int build_and_name(struct build *b, const struct values *v, const char *r
 	return print_digest(out, manifest, err);
 }
 
-static int run_build(struct build *b, const struct values *v, const char *context, struct err *err)
+static int name_of(struct build *b, const struct values *v, const char **ret, struct err *err)
+{
+	if (v->tag)
+		return check_ref(b->a, v->tag, ret, err);
+	*ret = build_default_ref(b->a, b->context);
+	return 0;
+}
+
+static int run_build(struct build *b, const struct values *v, const char *context,
+		     struct workplace *w, struct err *err)
 {
 	_cleanup_fd_ int out = -1;
 	const char *ref = NULL;
 
-	if (open_context(b, context, err) < 0 || read_file(b, v, err) < 0 ||
-	    read_args(b, v, err) < 0 || read_epoch(b, v->check, err) < 0 ||
-	    read_profile(b, err) < 0)
+	if (build_open_context(b, context, err) < 0 || read_file(b, v, err) < 0 ||
+	    read_args(b, v, err) < 0 || build_read_epoch(b, v->check, err) < 0 ||
+	    read_profile(b, w, err) < 0 || name_of(b, v, &ref, err) < 0)
 		return -1;
-	if (v->tag) {
-		if (check_ref(b->a, v->tag, &ref, err) < 0)
-			return -1;
-	} else {
-		ref = default_ref(b->a, b->context);
-	}
 	if (images_plan(b->a, b->store, &b->any, err) < 0 || move_stdout(&out, err) < 0)
 		return -1;
 	(void)umask(022);
 	return build_and_name(b, v, ref, out, err);
 }
 
-static int build(const struct cli *cli, const void *values, struct err *err)
+static int build_containerfile(const struct cli *cli, const struct values *v, struct workplace *w,
+			       struct err *err)
 {
-	const struct values *v = values;
-	_cleanup_workplace_ struct workplace w = WORKPLACE_EMPTY;
 	struct build b = {
 		.a = cli->a,
-		.store = &w.store,
+		.store = &w->store,
 		.context = "",
 		.context_fd = -1,
 		.target = v->target,
@@ -300,16 +232,71 @@ static int build(const struct cli *cli, const void *values, struct err *err)
 	};
 	int r;
 
-	if (open_cwd(cli->a, v->where.dir, &w.cwd, err) < 0 ||
-	    store_open(cli->a, &w.store, err) < 0)
+	care_tidy(cli->a, &w->store);
+	if (pin_make(&w->store, &b.pin, err) < 0)
 		return -1;
-	care_tidy(cli->a, &w.store);
-	if (pin_make(&w.store, &b.pin, err) < 0)
-		return -1;
-	r = run_build(&b, v, cli->args.n ? cli->args.v[0] : ".", err);
+	r = run_build(&b, v, cli->args.n ? cli->args.v[0] : ".", w, err);
 	cleanup_fd(&b.context_fd);
-	pin_done(&w.store, &b.pin);
+	pin_done(&w->store, &b.pin);
 	return r;
+}
+
+/* Are the steps those of the project's [build]?  What is of a Containerfile alone, or a folder of its own, says no. */
+static int is_of_profile(const struct cli *cli, const struct values *v, struct workplace *w,
+			 bool *ret, struct err *err)
+{
+	const char *dir = w->cwd;
+	char *real = NULL;
+
+	*ret = false;
+	if (v->file || v->target || v->args.n > 0)
+		return 0;
+	if (cli->args.n > 0) {
+		real = realpath(cli->args.v[0], NULL);
+		if (!real)
+			return err_errno(err, errno, "cannot use the context '%s'", cli->args.v[0]);
+		dir = arena_strdup(cli->a, real);
+		free(real);
+	}
+	if (find_project(cli->a, dir, w, err) < 0)
+		return -1;
+	*ret = w->project && w->profile->build.n > 0 &&
+	       (cli->args.n == 0 || str_eq(dir, w->project));
+	return 0;
+}
+
+static int build_own(const struct cli *cli, const struct values *v, struct workplace *w,
+		     struct err *err)
+{
+	_cleanup_buf_ struct buf text = {0};
+	struct build_profile in = {
+		.store = &w->store,
+		.project = w->project,
+		.profile = w->profile,
+		.no_cache = v->no_cache,
+		.check = v->check,
+	};
+	struct base base = {0};
+
+	if (v->tag && check_ref(cli->a, v->tag, &in.ref, err) < 0)
+		return -1;
+	if (open_check_allowed(cli->a, w, err) < 0 || build_profile(cli->a, &in, &base, err) < 0)
+		return -1;
+	buf_printf(&text, "sha256:%s\n", base.info.digest);
+	base_done(&w->store, &base);
+	return out_write(&text, err);
+}
+
+static int build(const struct cli *cli, const void *values, struct err *err)
+{
+	const struct values *v = values;
+	_cleanup_workplace_ struct workplace w = WORKPLACE_EMPTY;
+	bool own;
+
+	if (open_cwd(cli->a, v->where.dir, &w.cwd, err) < 0 ||
+	    store_open(cli->a, &w.store, err) < 0 || is_of_profile(cli, v, &w, &own, err) < 0)
+		return -1;
+	return own ? build_own(cli, v, &w, err) : build_containerfile(cli, v, &w, err);
 }
 
 const struct command *cmd_build(void)
@@ -318,11 +305,13 @@ const struct command *cmd_build(void)
 		.table =
 			{.name = "build",
 			 .args = "[CONTEXT]",
-			 .summary = "build an image by a Containerfile",
+			 .summary = "build what the project's [build] says, or a Containerfile",
 			 .details =
-				 "Build the image that a Containerfile (Dockerfile) describes, out of files of the folder\n"
-				 "CONTEXT [.], name it, and print its digest.  Steps that are known are not done again.\n"
-				 "With SOURCE_DATE_EPOCH in the environment, no time in a layer is later.",
+				 "Do the steps of [build] of the project's sbx.ini on its base: what its environments\n"
+				 "stand on.  Without such, or with -f, build the image that a Containerfile (Dockerfile)\n"
+				 "describes, out of files of the folder CONTEXT [.].  Name it, and print its digest.\n"
+				 "Steps that are known are not done again.  With SOURCE_DATE_EPOCH in the environment,\n"
+				 "no time in a layer is later.",
 			 .opts = opts,
 			 .max_args = 1},
 		.values_size = sizeof(struct values),

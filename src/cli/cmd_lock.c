@@ -8,9 +8,10 @@
 #include "base/fs.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "base/path.h"
 #include "base/str.h"
 #include "cli/base.h"
+#include "cli/build.h"
+#include "cli/build_profile.h"
 #include "cli/command.h"
 #include "cli/images.h"
 #include "cli/lock.h"
@@ -41,34 +42,37 @@ static void take_image(struct arena *a, const char *ref, const struct image_info
 	ret->n_layers = info->config.n_diff_ids;
 }
 
-/* What sbx build made of the project last. */
-static int take_build(struct arena *a, const struct workplace *w, struct lock_image *ret,
-		      struct err *err)
+/* What [build] makes; built, unless it is only checked. */
+static int take_build(struct arena *a, const struct workplace *w, bool only_check,
+		      struct lock_image *ret, struct err *err)
 {
-	const char *ref = NULL;
-	struct image_info info;
-	struct err why = {0};
-	struct image image;
+	const struct build_profile in = {
+		.store = &w->store,
+		.project = w->project,
+		.profile = w->profile,
+		.unlocked = true,
+		.cached_only = only_check,
+	};
+	struct base got = {0};
 
-	if (w->profile->build_run.n == 0)
+	if (w->profile->build.n == 0)
 		return 0;
-	ref = images_name_for(a, path_base(w->project), "latest");
-	if (image_get(a, &w->store, ref, &image, &why) < 0) {
-		if (why.errnum != ENOENT) {
-			*err = why;
+	if (build_profile(a, &in, &got, err) < 0) {
+		if (!only_check || err->errnum != ENOENT)
 			return -1;
-		}
-		err_set(err, "cannot lock the build of '%s': there is none", w->project);
-		return err_hint(err, "make it first: sbx build");
+		err_set(err, "cannot check the build of '%s': not all of its steps are built here",
+			w->project);
+		return err_hint(err, "build it first: sbx build");
 	}
-	if (image_info(a, &w->store, image.manifest, &info, err) < 0)
-		return -1;
-	take_image(a, ref, &info, ret);
+	take_image(a, build_default_ref(a, w->project), &got.info, ret);
+	memcpy(ret->steps, got.build, sizeof(ret->steps));
+	base_done(&w->store, &got);
 	return 0;
 }
 
 /* What it is now. */
-static int take(struct arena *a, const struct workplace *w, struct lockfile *ret, struct err *err)
+static int take(struct arena *a, const struct workplace *w, bool only_check, struct lockfile *ret,
+		struct err *err)
 {
 	const char *base = profile_base(a, w->profile);
 	struct base got = {0};
@@ -78,7 +82,7 @@ static int take(struct arena *a, const struct workplace *w, struct lockfile *ret
 	memcpy(ret->profile, w->digest, sizeof(ret->profile));
 	if (w->profile->base.kind == BASE_HOST)
 		ret->base.host = fingerprint_host(a);
-	if (take_build(a, w, &ret->build, err) < 0)
+	if (take_build(a, w, only_check, &ret->build, err) < 0)
 		return -1;
 	if (!profile_is_image(w->profile))
 		return 0;
@@ -139,7 +143,7 @@ static int check(struct arena *a, const struct workplace *w, struct err *err)
 		err_errno(err, ENOENT, "cannot check '%s/" LOCKFILE_NAME "'", w->project);
 		return err_hint(err, "sbx lock makes it");
 	}
-	if (take(a, w, &now, err) < 0)
+	if (take(a, w, true, &now, err) < 0)
 		return -1;
 	compare_images(&b, "base", &locked.base, &now.base);
 	compare_images(&b, "build", &locked.build, &now.build);
@@ -160,7 +164,7 @@ static int lock(const struct cli *cli, const void *values, struct err *err)
 		return -1;
 	if (v->check)
 		return check(cli->a, &w, err);
-	if (take(cli->a, &w, &now, err) < 0 || write_lock(w.project, &now, err) < 0)
+	if (take(cli->a, &w, false, &now, err) < 0 || write_lock(w.project, &now, err) < 0)
 		return -1;
 	log_info("wrote '%s/" LOCKFILE_NAME "': keep it with sbx.ini", w.project);
 	return 0;
@@ -174,7 +178,7 @@ const struct command *cmd_lock(void)
 			 .summary = "pin what the project stands on: write sbx.lock",
 			 .details =
 				 "Write sbx.lock beside sbx.ini: the digests of the base image and of its layers (or\n"
-				 "which host it is), of what `sbx build` made, and of the profile.  With it, a new\n"
+				 "which host it is), of what [build] makes, and of the profile.  With it, a new\n"
 				 "environment stands on exactly that, here and on other machines.  The name of an\n"
 				 "image means what this store has of it; `sbx pull` gets what is newer.",
 			 .opts = opts},

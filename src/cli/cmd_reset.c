@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "cli/base.h"
+#include "cli/build_profile.h"
 #include "cli/care.h"
 #include "cli/command.h"
 #include "cli/history.h"
@@ -123,8 +124,8 @@ static int rebase(struct arena *a, struct workplace *w, struct err *err)
 	int r;
 
 	if (history_plan(a, w, &plan, err) < 0 ||
-	    base_get(a, &(struct base_for){&w->store, w->project, plan}, w->profile, &base, err) <
-		    0)
+	    build_base_of(a, &(struct base_for){&w->store, w->project, plan}, w->profile, &base,
+			  err) < 0)
 		return -1;
 	if (base.ref) {
 		from = base_from(&base, plan);
@@ -134,7 +135,8 @@ static int rebase(struct arena *a, struct workplace *w, struct err *err)
 	base_done(&w->store, &base);
 	if (r < 0)
 		return -1;
-	log_info("'%s' stands on '%s' now", w->env_name, profile_base(a, w->profile));
+	log_info("'%s' stands on '%s'%s now", w->env_name, profile_base(a, w->profile),
+		 job.from && job.from->image.build[0] ? " and what [build] makes of it" : "");
 	if (left > 0)
 		log_info("%zu layer%s left behind, which lay on another base; a tag keeps its own",
 			 left, left == 1 ? "" : "s");

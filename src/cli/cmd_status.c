@@ -102,7 +102,8 @@ static void ask_image(struct arena *a, struct status *s)
 				       base);
 		return;
 	}
-	if (!s->image)
+	s->note = open_build_note(a, w);
+	if (!s->image || s->note || w->env.image.build[0])
 		return;
 	known = base_known(a, &w->store, s->image, w->project);
 	if (known && strcmp(known, w->env.image.manifest) != 0)
@@ -145,6 +146,7 @@ static int print_json(const struct status *s, struct err *err)
 	json_object_set_new(o, "image_digest",
 			    out_json_string(w->env.image.ref ? w->env.image.manifest : NULL));
 	json_object_set_new(o, "image_layers", json_integer((json_int_t)w->env.image.n));
+	json_object_set_new(o, "built", json_boolean(w->env.image.build[0]));
 	json_object_set_new(o, "note", out_json_string(s->note));
 	json_object_set_new(o, "layers", json_integer((json_int_t)w->env.chain.n));
 	json_object_set_new(o, "layer", out_json_string(s->layer));
@@ -199,7 +201,7 @@ static int print_text(struct arena *a, const struct status *s, struct err *err)
 	line(&b, "ids", s->rung);
 	line(&b, "root", s->driver);
 	if (s->image)
-		line(&b, "image",
+		line(&b, w->env.image.build[0] ? "built on" : "image",
 		     w->env.image.ref ? arena_printf(a, "%s (%.*s, %zu layer%s)", s->image,
 						     HISTORY_SHORT, w->env.image.manifest,
 						     w->env.image.n, w->env.image.n == 1 ? "" : "s")

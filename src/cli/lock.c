@@ -110,6 +110,30 @@ int lock_check_image(struct arena *a, const struct profile *p, const char *proje
 			"if it was meant to change: sbx lock; else bring back what was locked");
 }
 
+int lock_check_build(struct arena *a, const struct profile *p, const char *project,
+		     const struct image_info *info, struct err *err)
+{
+	struct lockfile lock;
+	bool there;
+
+	if (read_for(a, p, project, &lock, &there, err) < 0)
+		return -1;
+	if (!there || !lock.build.image || same_layers(&lock.build, &info->config))
+		return 0;
+	if (!profile_is_image(p)) {
+		log_warn("what [build] makes here is not what " LOCKFILE_NAME " pins, sha256:%s: "
+			 "to lock what it is here, sbx lock",
+			 lock.build.manifest);
+		return 0;
+	}
+	err_set(err,
+		"what [build] makes is not what " LOCKFILE_NAME " pins: its manifest is sha256:%s, "
+		"not sha256:%s",
+		info->digest, lock.build.manifest);
+	return err_hint(err, "to lock what it makes here: sbx lock; or get the image that is "
+			     "locked, by sbx pull or sbx load: it is taken as it is");
+}
+
 int lock_check_host(struct arena *a, const struct profile *p, const char *project, struct err *err)
 {
 	struct lockfile lock;
@@ -138,12 +162,14 @@ int lock_check_env(struct arena *a, const struct workplace *w, struct err *err)
 		return -1;
 	if (!there || !lock.base.manifest[0])
 		return 0;
-	if (image->ref && image->n == lock.base.n_layers) {
+	if (image->ref &&
+	    (image->build[0] ? image->n >= lock.base.n_layers : image->n == lock.base.n_layers)) {
 		size_t i = 0;
 
-		while (i < image->n && strcmp(w->env.chain.v[i].digest, lock.base.layers[i]) == 0)
+		while (i < lock.base.n_layers &&
+		       strcmp(w->env.chain.v[i].digest, lock.base.layers[i]) == 0)
 			i++;
-		if (i == image->n)
+		if (i == lock.base.n_layers)
 			return 0;
 	}
 	err_set(err,

@@ -25,6 +25,13 @@ int lock_reference(struct arena *a, const struct profile *p, const char *project
 int lock_check_image(struct arena *a, const struct profile *p, const char *project,
 		     const struct image_info *info, struct err *err);
 
+/*
+ * Is what [build] made what is locked?  On an image, another one is refused.  On the host it is a warning: over
+ * another host's files the same steps make other layers.
+ */
+int lock_check_build(struct arena *a, const struct profile *p, const char *project,
+		     const struct image_info *info, struct err *err);
+
 /* The same for a base that is no image: another host is a warning, another base refused. */
 int lock_check_host(struct arena *a, const struct profile *p, const char *project, struct err *err);
 

@@ -13,6 +13,8 @@
 #include "base/str.h"
 #include "cli/base.h"
 #include "cli/beside.h"
+#include "cli/build_profile.h"
+#include "cli/build_recipe.h"
 #include "cli/history.h"
 #include "cli/lock.h"
 #include "cli/passed.h"
@@ -203,7 +205,7 @@ int open_check_base(struct arena *a, const struct workplace *w, struct err *err)
 	const char *ref = w->env.image.ref;
 	const char *base = profile_base(a, w->profile);
 
-	if (profile_is_image(w->profile) ? str_eq(ref, base) : !ref)
+	if (profile_is_image(w->profile) || w->env.image.build[0] ? str_eq(ref, base) : !ref)
 		return 0;
 	(void)err_set(err, "cannot enter '%s': it stands on %s%s%s, and the profile's base is '%s'",
 		      w->env_name, ref ? "'" : "", ref ? ref : "the host's root, or a folder",
@@ -216,11 +218,35 @@ int open_check_base(struct arena *a, const struct workplace *w, struct err *err)
 					: -1;
 }
 
+const char *open_build_note(struct arena *a, const struct workplace *w)
+{
+	char now[DIGEST_HEX + 1];
+
+	if (w->profile->build.n == 0 && !w->env.image.build[0])
+		return NULL;
+	build_recipe(a, w->profile, w->project, now);
+	if (strcmp(now, w->env.image.build) == 0)
+		return NULL;
+	if (w->profile->build.n == 0)
+		return arena_printf(a,
+				    "'%s' stands on what [build] made, which the profile does not "
+				    "have any more: sbx reset --rebase leaves it",
+				    w->env_name);
+	return arena_printf(a,
+			    "'%s' is older than [build] of the profile, or the files that it "
+			    "names: sbx build, then sbx reset --rebase",
+			    w->env_name);
+}
+
 /* The name means another image by now: the environment stays with the one it was made with. */
 static void warn_moved(struct arena *a, const struct workplace *w)
 {
-	const char *known =
-		w->env.image.ref ? base_known(a, &w->store, w->env.image.ref, w->project) : NULL;
+	const bool plain = w->env.image.ref && !w->env.image.build[0];
+	const char *known = plain ? base_known(a, &w->store, w->env.image.ref, w->project) : NULL;
+	const char *older = open_build_note(a, w);
+
+	if (older)
+		log_warn("%s", older);
 
 	if (known && strcmp(known, w->env.image.manifest) != 0)
 		log_warn("'%s' is another image by now; '%s' stays on the one that it was made "
@@ -295,8 +321,8 @@ static int make_on_base(struct arena *a, struct workplace *w, const struct plan 
 	struct env_from from;
 	int r;
 
-	if (base_get(a, &(struct base_for){&w->store, w->project, *ret_plan}, w->profile, &base,
-		     err) < 0)
+	if (build_base_of(a, &(struct base_for){&w->store, w->project, *ret_plan}, w->profile,
+			  &base, err) < 0)
 		return -1;
 	if (base.ref) {
 		from = base_from(&base, *ret_plan);

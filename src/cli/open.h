@@ -80,6 +80,9 @@ int open_check_allowed(struct arena *a, const struct workplace *w, struct err *e
  */
 int open_check_base(struct arena *a, const struct workplace *w, struct err *err);
 
+/* What to tell of an environment that is there, where [build] says another thing by now; or NULL. */
+const char *open_build_note(struct arena *a, const struct workplace *w);
+
 /* What is to be done on this machine; the environment may be missing yet. */
 int open_plan(struct arena *a, const struct workplace *w, const struct plan **ret, struct err *err);
 

@@ -94,6 +94,20 @@ static json_t *texts(const struct text_value *v, size_t n)
 	return list;
 }
 
+static json_t *build_steps(const struct profile *p)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < p->build.n; i++) {
+		json_t *step = json_object();
+
+		json_object_set_new(step, build_step_name(p->build.v[i].kind),
+				    out_json_string(p->build.v[i].s));
+		json_array_append_new(list, step);
+	}
+	return list;
+}
+
 json_t *profile_json(const struct profile *p)
 {
 	json_t *o = json_object();
@@ -114,8 +128,7 @@ json_t *profile_json(const struct profile *p)
 			    json_pack("{s:s, s:b}", "seccomp",
 				      seccomp_mode_name(p->security.seccomp), "nested",
 				      (int)p->security.nested.on));
-	json_object_set_new(o, "build",
-			    json_pack("{s:o}", "run", texts(p->build_run.v, p->build_run.n)));
+	json_object_set_new(o, "build", build_steps(p));
 	json_object_set_new(
 		o, "commit",
 		json_pack("{s:o}", "exclude", texts(p->commit_exclude.v, p->commit_exclude.n)));

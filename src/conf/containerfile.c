@@ -410,6 +410,24 @@ static int take(struct making *m, const struct cf_line *line, struct cf_step *s,
 	return err_prefix(err, "%s:%d: %s", m->t.file, line->line, in->name);
 }
 
+int containerfile_step(struct arena *a, enum cf_kind kind, const char *text, struct cf_step *ret,
+		       struct err *err)
+{
+	struct making m = {.t = {.a = a, .escape = '\\'}, .stages = 1};
+	const struct instruction *in = &instructions[kind];
+	struct cf_step s = {.kind = kind, .args = NO_FLAGS};
+
+	s.text = arena_printf(a, "%s %s", in->name, text);
+	if (kind == CF_RUN) {
+		if (take_text(&m, &s, text, err) < 0)
+			return -1;
+	} else if (take_flags(&m, &s, in, &text, err) < 0 || in->take(&m, &s, text, err) < 0) {
+		return -1;
+	}
+	*ret = s;
+	return 0;
+}
+
 static void push(struct making *m, const struct cf_step *s)
 {
 	if (m->n == m->cap) {

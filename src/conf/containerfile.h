@@ -56,6 +56,7 @@ struct cf_flag {
 
 struct cf_step {
 	enum cf_kind kind;
+	const char *file; /* NULL: the Containerfile's own */
 	int line;
 	const char *text; /* the instruction in one line, for messages and the history */
 	bool exec;        /* the arguments are a JSON array */
@@ -84,6 +85,13 @@ struct containerfile {
 /* `file` is for messages.  Fails with "FILE:LINE: …". */
 int containerfile_parse(struct arena *a, const char *file, const char *text, size_t len,
 			struct containerfile *ret, struct err *err);
+
+/*
+ * One instruction of a single line, its word taken off: `text` is what stands behind COPY, ENV or WORKDIR.  That of RUN
+ * is the shell's, whatever it looks like.  Here-documents have no place in it.  Fails with the cause alone.
+ */
+int containerfile_step(struct arena *a, enum cf_kind kind, const char *text, struct cf_step *ret,
+		       struct err *err);
 
 /* The value of a flag, or NULL. */
 const char *cf_flag(const struct cf_step *step, const char *name);

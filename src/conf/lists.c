@@ -217,15 +217,41 @@ static int parse_ports(const struct value_in *in, void *field, struct err *err)
 
 /* --- build ----------------------------------------------------------------------------- */
 
-static int parse_run(const struct value_in *in, void *field, struct err *err)
+static const struct {
+	const char *key;
+	enum cf_kind kind;
+} steps[] = {
+	{"run", CF_RUN},
+	{"copy", CF_COPY},
+	{"env", CF_ENV},
+	{"workdir", CF_WORKDIR},
+};
+
+#define N_STEPS (sizeof(steps) / sizeof(steps[0]))
+
+const char *build_step_name(enum cf_kind kind)
+{
+	for (size_t i = 0; i < N_STEPS; i++)
+		if (steps[i].kind == kind)
+			return steps[i].key;
+	return "image";
+}
+
+static int parse_build(const struct value_in *in, void *field, struct err *err)
 {
 	struct profile *p = &in->file->p;
-	struct text_value v = {in->value, in->at};
+	struct build_value v = {CF_RUN, in->value, in->at};
+	struct cf_step step;
 
 	(void)field;
-	if (too_many(p->build_run.n, err) < 0)
+	for (size_t i = 0; i < N_STEPS; i++)
+		if (str_eq(steps[i].key, in->key->key))
+			v.kind = steps[i].kind;
+	/* What cannot be read is found with its line. */
+	if (containerfile_step(in->a, v.kind, in->value, &step, err) < 0 ||
+	    too_many(p->build.n, err) < 0)
 		return -1;
-	LIST_PUSH(in->a, &p->build_run, v);
+	LIST_PUSH(in->a, &p->build, v);
 	return 0;
 }
 
@@ -269,7 +295,7 @@ const struct value_type list_pass = {parse_pass, NULL};
 const struct value_type list_set = {parse_set, NULL};
 const struct value_type list_mount = {parse_mount, NULL};
 const struct value_type list_ports = {parse_ports, NULL};
-const struct value_type list_run = {parse_run, NULL};
+const struct value_type list_build = {parse_build, NULL};
 const struct value_type list_exclude = {parse_exclude, NULL};
 
 /* --- merge ----------------------------------------------------------------------------- */
@@ -318,6 +344,6 @@ void lists_merge(struct arena *a, struct profile *into, const struct profile *ch
 	MERGE(a, &into->mounts, &child->mounts, same_mount);
 	MERGE(a, &into->net.ports, &child->net.ports, same_port);
 	MERGE(a, &into->commit_exclude, &child->commit_exclude, same_text);
-	for (size_t i = 0; i < child->build_run.n; i++)
-		LIST_PUSH(a, &into->build_run, child->build_run.v[i]);
+	for (size_t i = 0; i < child->build.n; i++)
+		LIST_PUSH(a, &into->build, child->build.v[i]);
 }

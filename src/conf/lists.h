@@ -19,7 +19,7 @@ extern const struct value_type list_pass;    /* names for profile.env */
 extern const struct value_type list_set;     /* set.NAME = value, for profile.env */
 extern const struct value_type list_mount;   /* profile.mounts */
 extern const struct value_type list_ports;   /* profile.net.ports */
-extern const struct value_type list_run;     /* profile.build_run */
+extern const struct value_type list_build;   /* profile.build, by the key */
 extern const struct value_type list_exclude; /* profile.commit_exclude */
 
 /* Most entries of one list in one file. */

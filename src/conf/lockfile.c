@@ -51,11 +51,14 @@ static int get_image(struct arena *a, const json_t *obj, const char *what, struc
 		     struct err *err)
 {
 	const json_t *manifest = json_object_get(obj, "manifest");
+	const json_t *steps = json_object_get(obj, "steps");
 
 	ret->image = get_text(a, obj, "image");
 	ret->host = get_text(a, obj, "host");
 	if (!ret->image || !ret->image[0])
 		return err_set(err, "\"%s\" names no image", what);
+	if (steps && get_digest(steps, ret->steps) < 0)
+		return err_set(err, "\"steps\" is no digest");
 	if (!manifest)
 		return 0;
 	if (get_digest(manifest, ret->manifest) < 0 ||
@@ -131,6 +134,8 @@ static json_t *put_image(const struct lock_image *image)
 		json_array_append_new(layers, put_digest(image->layers[i]));
 	json_object_set_new(obj, "manifest", put_digest(image->manifest));
 	json_object_set_new(obj, "layers", layers);
+	if (image->steps[0])
+		json_object_set_new(obj, "steps", put_digest(image->steps));
 	return obj;
 }
 

@@ -4,12 +4,14 @@
  *     {
  *       "version": 1,
  *       "base": {"image": "registry.example/debian:12", "manifest": "sha256:…", "layers": ["sha256:…"]},
- *       "build": {"image": "localhost/demo:latest", "manifest": "sha256:…", "layers": […]},
+ *       "build": {"image": "localhost/demo:latest", "manifest": "sha256:…", "layers": […],
+ *                 "steps": "sha256:…"},
  *       "profile": "sha256:…"
  *     }
  *
  * For the host's root, "base" is {"image": "host", "host": its fingerprint}; for a folder {"image": "dir:…"}.
- * "build" is there where the project has build steps: what they made.
+ * "build" is there where the project has build steps: what they made, and a digest of what
+ * they said.
  */
 #ifndef SBX_CONF_LOCKFILE_H
 #define SBX_CONF_LOCKFILE_H
@@ -30,7 +32,8 @@ struct lock_image {
 	char manifest[DIGEST_HEX + 1];  /* "": no image */
 	char (*layers)[DIGEST_HEX + 1]; /* diffIDs, the lowest first */
 	size_t n_layers;
-	const char *host; /* fingerprint, or NULL */
+	const char *host;           /* fingerprint, or NULL */
+	char steps[DIGEST_HEX + 1]; /* build: of what [build] said; "": not known */
 };
 
 struct lockfile {

@@ -132,13 +132,14 @@ static void print_exclude(struct printer *p, const struct key *key, const struct
 	}
 }
 
-static void print_run(struct printer *p, const struct key *key, const struct profile *profile)
+static void print_build(struct printer *p, const struct key *key, const struct profile *profile)
 {
-	for (size_t i = 0; i < profile->build_run.n; i++) {
+	for (size_t i = 0; i < profile->build.n; i++) {
+		const struct build_value *v = &profile->build.v[i];
 		_cleanup_buf_ struct buf line = {0};
 
-		buf_printf(&line, "%s = %s", key->key, profile->build_run.v[i].s);
-		print_line(p, key, &line, &profile->build_run.v[i].at);
+		buf_printf(&line, "%s = %s", build_step_name(v->kind), v->s);
+		print_line(p, key, &line, &v->at);
 	}
 }
 
@@ -174,8 +175,9 @@ void profile_print(const struct profile *profile, struct buf *ret)
 			      const struct profile *profile);
 	} lists[] = {
 		{"env", "pass", print_env}, /* with set.NAME, in their order */
-		{"mounts", "", print_mounts}, {"network", "ports", print_ports},
-		{"build", "run", print_run},  {"commit", "exclude", print_exclude},
+		{"mounts", "", print_mounts},         {"network", "ports", print_ports},
+		{"build", "run", print_build}, /* all steps, in their order */
+		{"commit", "exclude", print_exclude},
 	};
 	struct printer p = {.out = ret};
 

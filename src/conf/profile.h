@@ -11,6 +11,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "conf/containerfile.h"
+
 struct arena;
 struct err;
 
@@ -77,6 +79,13 @@ struct env_value {
 	struct origin at;
 };
 
+/* A step of [build]. */
+struct build_value {
+	enum cf_kind kind; /* CF_RUN, CF_COPY, CF_ENV, CF_WORKDIR */
+	const char *s;
+	struct origin at;
+};
+
 #define LIST_OF(type)       \
 	struct {            \
 		type *v;    \
@@ -117,7 +126,7 @@ struct profile {
 		struct origin seccomp_at;
 		struct bool_value nested;
 	} security;
-	LIST_OF(struct text_value) build_run;
+	LIST_OF(struct build_value) build; /* in the order written, those of parents first */
 	LIST_OF(struct text_value) commit_exclude; /* patterns: sbx.ini(5), store/diff.h */
 	struct {
 		uint64_t linger_ms;
@@ -148,6 +157,9 @@ const char *profile_base(struct arena *a, const struct profile *p);
 
 /* Is it an image: neither the host's root nor a folder? */
 bool profile_is_image(const struct profile *p);
+
+/* The key of a step of [build]: "run". */
+const char *build_step_name(enum cf_kind kind);
 
 /* The names of all enum values, for messages and completion. */
 const char *user_as_name(enum user_as v);

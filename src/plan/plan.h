@@ -179,6 +179,8 @@ struct plan_env {
 	/* For a step of an image's build: what is written anywhere is to stay in its layer, so there is neither
 	 * project nor home nor a /tmp and /run of their own, and no account of the user. */
 	bool build;
+	/* But for [build]: the project shows, read-only, at its own path. */
+	bool build_project;
 	const char *const *layers; /* absolute paths of layers' trees, topmost first; NULL: none */
 	const struct plan_image *image; /* that the environment stands on; NULL: on none yet */
 	const char *upper;              /* the upper folder, a name in the environment's; NULL: not

@@ -176,8 +176,11 @@ int plan_binds(struct making *m, struct err *err)
 	size_t first = m->plan->n_mounts;
 	struct mount_step *home;
 
-	if (m->env->build)
+	if (m->env->build) {
+		if (m->env->build_project)
+			add_bind(m, m->plan->project, m->plan->project)->readonly = true;
 		return 0;
+	}
 	home = add_bind(m, "home", m->plan->home);
 	home->from_env = true;
 	home->self = true;

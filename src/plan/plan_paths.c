@@ -156,7 +156,7 @@ int plan_paths(struct making *m, struct err *err)
 {
 	const char *name = m->p->name.s ? m->p->name.s : m->env->name;
 
-	if (!m->env->build && check_project(m, err) < 0)
+	if ((!m->env->build || m->env->build_project) && check_project(m, err) < 0)
 		return -1;
 	m->plan->name = host_name(m->a, name ? name : "");
 	m->plan->project = arena_strdup(m->a, m->env->project);

@@ -77,14 +77,5 @@ int plan_refuse(const struct making *m, struct err *err)
 	}
 	if (refuse_net(m, err) < 0)
 		return -1;
-	if (refuse_limits(m, err) < 0)
-		return -1;
-	if (m->p->build_run.n > 0) {
-		(void)plan_refuse_at(&m->p->build_run.v[0].at, err,
-				     "cannot run the build step '%s': [build] is not yet supported",
-				     m->p->build_run.v[0].s);
-		return err_hint(err,
-				"remove [build], and run its commands once inside: `sbx enter`");
-	}
-	return 0;
+	return refuse_limits(m, err);
 }

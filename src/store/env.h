@@ -61,6 +61,8 @@ struct env_image {
 	char manifest[DIGEST_HEX + 1]; /* its digest */
 	size_t n;                      /* so many layers are the image's */
 	bool over_host;                /* which lie on the host's root */
+	/* The topmost of which the profile's [build] made: what it said (cli/build_recipe.h).  "": it made none. */
+	char build[DIGEST_HEX + 1];
 };
 
 struct env {

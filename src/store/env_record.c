@@ -118,6 +118,7 @@ static int read_previous(struct arena *a, const json_t *previous, struct env *e)
 static int read_image(struct arena *a, const json_t *image, struct env *e)
 {
 	const char *manifest = json_string_value(json_object_get(image, "manifest"));
+	const char *build = json_string_value(json_object_get(image, "build"));
 	const json_t *n = json_object_get(image, "layers");
 
 	if (!image)
@@ -129,6 +130,10 @@ static int read_image(struct arena *a, const json_t *image, struct env *e)
 	memcpy(e->image.manifest, manifest, sizeof(e->image.manifest));
 	e->image.n = (size_t)json_integer_value(n);
 	e->image.over_host = json_is_true(json_object_get(image, "over_host"));
+	if (build && !layer_is_digest(build))
+		return -1;
+	if (build)
+		memcpy(e->image.build, build, sizeof(e->image.build));
 	return 0;
 }
 
@@ -140,6 +145,8 @@ static json_t *image_to_json(const struct env_image *image)
 	json_object_set_new(obj, "manifest", json_string(image->manifest));
 	json_object_set_new(obj, "layers", json_integer((json_int_t)image->n));
 	json_object_set_new(obj, "over_host", json_boolean(image->over_host));
+	if (image->build[0])
+		json_object_set_new(obj, "build", json_string(image->build));
 	return obj;
 }
 

@@ -211,12 +211,6 @@ def test_a_lock_of_the_host():
         p.sbx("rm", "-f", "-e", "x").ok()
 
 
-def test_a_lock_needs_the_build():
-    """Of a project with build steps, the lock has what they made."""
-    with Project(NO_NET + "[build]\nrun = true\n") as p:
-        match("there is none.*hint: make it first: sbx build", p.sbx("lock").ok(125).err, "no build")
-
-
 def environments(p):
     return [e["env"] for e in p.sbx("list", "--json").json() if e["project"] == p.dir]
 

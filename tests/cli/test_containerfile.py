@@ -256,7 +256,7 @@ def test_refused_by_line():
         os.unlink(p.path("Containerfile"))
         r = build(p)
         equal(r.status, 2, r.err)
-        match("^hint: name one: sbx build -f FILE$", r.err, "no file")
+        match("hint: name one: sbx build -f FILE; or write", r.err, "no file")
         p.write("Dockerfile", "FROM scratch\n")
         r = build(p, "-t", "Upper Case")
         equal(r.status, 2, r.err)

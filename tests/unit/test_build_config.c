@@ -108,6 +108,8 @@ static void arguments_come_from_three_places(void **state)
 	assert_string_equal(build_lookup(&m.stage, "GLOBAL"), "above");
 	assert_string_equal(build_lookup(&m.stage, "D"), "outside!");
 	assert_null(build_lookup(&m.stage, "NONE"));
+	assert_string_equal(build_lookup(&m.stage, "PATH"),
+			    "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
 	assert_string_equal(build_lookup(&m.stage, "TARGETOS"), "linux");
 	assert_string_equal(build_lookup(&m.stage, "E"), "env");
 	env = build_env(&m.b, &m.stage);

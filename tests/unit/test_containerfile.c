@@ -277,13 +277,43 @@ static void test_expand_bad(void **state)
 	}
 }
 
+/* What sbx.ini has of an instruction: a line without its word. */
+static void test_step(void **state)
+{
+	static const struct {
+		enum cf_kind kind;
+		const char *text, *want;
+	} t[] = {
+		{CF_RUN, "[\"a\"] <<E", "RUN@0|[\"a\"] <<E"},
+		{CF_RUN, "--mount=x a", "RUN@0|--mount=x a"},
+		{CF_COPY, "--chmod=1 a b", "COPY@0|a|b|--chmod=1"},
+		{CF_COPY, "[\"a b\", \"c\"]", "COPY@0!|a b|c"},
+		{CF_ENV, "A=\"b c\" D=e\\ f", "ENV@0|A=\"b c\"|D=e\\ f"},
+		{CF_WORKDIR, "/a b", "WORKDIR@0|/a b"},
+	};
+	_cleanup_arena_ struct arena *a = arena_new();
+	struct cf_step s = {0};
+	struct err err = {0};
+
+	(void)state;
+	for (size_t i = 0; i < N(t); i++) {
+		_cleanup_buf_ struct buf b = {0};
+
+		assert_int_equal(containerfile_step(a, t[i].kind, t[i].text, &s, &err), 0);
+		show(&s, &b);
+		assert_string_equal(b.p, t[i].want);
+	}
+	assert_int_equal(containerfile_step(a, CF_COPY, "<<E /x", &s, &err), -1);
+	assert_string_equal(err.msg, "it needs what is copied, and where to");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_steps),      cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_hints),      cmocka_unit_test(test_directives),
 		cmocka_unit_test(test_expand),     cmocka_unit_test(test_expand_heredoc),
-		cmocka_unit_test(test_expand_bad),
+		cmocka_unit_test(test_expand_bad), cmocka_unit_test(test_step),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -11,7 +11,11 @@
 static struct env_from from_of(struct commit *layers, size_t n)
 {
 	struct env_from from = {
-		.image = {.ref = "oci:./an image", .manifest = MANIFEST, .n = n, .over_host = true},
+		.image = {.ref = "oci:./an image",
+			  .manifest = MANIFEST,
+			  .n = n,
+			  .over_host = true,
+			  .build = DIGEST},
 		.chain = {layers, n},
 		.rung = 1,
 		.as = 1,
@@ -41,6 +45,7 @@ static void assert_on_image(const struct env *e)
 	assert_string_equal(e->image.manifest, MANIFEST);
 	assert_int_equal(e->image.n, 1);
 	assert_true(e->image.over_host);
+	assert_string_equal(e->image.build, DIGEST);
 	assert_string_equal(e->chain.v[0].digest, DIGEST);
 }
 

@@ -13,8 +13,9 @@
 static void comes_back_as_it_was(void **state)
 {
 	char layers[2][DIGEST_HEX + 1] = {HEX, HEX};
-	struct lockfile lock = {.base = {.image = "r.example/a:1", .layers = layers, .n_layers = 2},
-				.build = {.image = "localhost/p:build"}};
+	struct lockfile lock = {
+		.base = {.image = "r.example/a:1", .layers = layers, .n_layers = 2},
+		.build = {.image = "localhost/p:build", .layers = layers, .n_layers = 1}};
 	_cleanup_arena_ struct arena *a = arena_new();
 	_cleanup_buf_ struct buf text = {0};
 	_cleanup_buf_ struct buf again = {0};
@@ -25,6 +26,8 @@ static void comes_back_as_it_was(void **state)
 	layers[1][0] = 'f';
 	memcpy(lock.base.manifest, HEX, sizeof(lock.base.manifest));
 	memcpy(lock.profile, HEX, sizeof(lock.profile));
+	memcpy(lock.build.manifest, HEX, sizeof(lock.build.manifest));
+	memcpy(lock.build.steps, HEX, sizeof(lock.build.steps));
 	lockfile_write(&lock, &text);
 	if (lockfile_parse(a, text.p, text.len, &got, &err) < 0)
 		fail_msg("%s", err.msg);
@@ -34,7 +37,9 @@ static void comes_back_as_it_was(void **state)
 	assert_string_equal(got.base.layers[1], layers[1]);
 	assert_null(got.base.host);
 	assert_string_equal(got.build.image, "localhost/p:build");
-	assert_string_equal(got.build.manifest, "");
+	assert_string_equal(got.build.manifest, HEX);
+	assert_string_equal(got.build.steps, HEX);
+	assert_string_equal(got.base.steps, "");
 	assert_string_equal(got.profile, HEX);
 	lockfile_write(&got, &again);
 	assert_string_equal(arena_strndup(a, text.p, text.len),

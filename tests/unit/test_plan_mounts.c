@@ -125,6 +125,23 @@ static void a_build_has_nothing_of_its_own(void **state)
 		assert_null(strstr(*v, "me"));
 }
 
+/* But for a step of [build]: it may read the project. */
+static void a_step_of_the_profile_sees_the_project(void **state)
+{
+	struct world *w = *state;
+	const struct mount_step *bind;
+
+	w->env.build = w->env.build_project = true;
+	w->env.sudo_helper = false;
+	bind = step_of(made(w), MOUNT_BIND, w->env.project);
+	assert_string_equal(bind->source, w->env.project);
+	assert_true(bind->readonly);
+	assert_non_null(standin_of(made(w), w->env.project));
+	w->env.project = "/home/me";
+	refused(w, "cannot use '/home/me' as a project: it holds your home folder '/home/me'",
+		"make a folder of its own for the project, and run `sbx init` in it");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -134,6 +151,7 @@ int main(void)
 		WORLD_TEST(sysfs_needs_an_own_network),
 		WORLD_TEST(sudo_only_with_its_helper),
 		WORLD_TEST(a_build_has_nothing_of_its_own),
+		WORLD_TEST(a_step_of_the_profile_sees_the_project),
 	};
 
 	return cmocka_run_group_tests_name("plan_mounts", tests, NULL, NULL);

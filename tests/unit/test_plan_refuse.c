@@ -90,12 +90,13 @@ static void needs_of_the_network(void **state)
 static void names_are_data(void **state)
 {
 	struct world *w = *state;
-	struct text_value run = {.s = "%s%n%s", .at = {"100%n.ini", 3, false}};
+	struct mount_value mount = {
+		.host = "/srv", .inside = "/proc/%s%n%s", .at = {"100%n.ini", 3, false}};
 
-	w->profile.build_run.v = &run;
-	w->profile.build_run.n = 1;
-	refused(w, "100%n.ini:3: cannot run the build step '%s%n%s': [build] is not yet supported",
-		"remove [build], and run its commands once inside: `sbx enter`");
+	w->profile.mounts.v = &mount;
+	w->profile.mounts.n = 1;
+	refused(w, "100%n.ini:3: cannot mount at '/proc/%s%n%s': sbx itself fills that place",
+		"choose another path inside, such as '/mnt/srv'");
 }
 
 int main(void)

@@ -62,8 +62,8 @@ static void test_everything(void **state)
 	assert_true(p->limits.best_effort.on);
 	assert_int_equal(p->security.seccomp, SECCOMP_STRICT);
 	assert_true(p->security.nested.on);
-	assert_int_equal(p->build_run.n, 2);
-	assert_string_equal(p->build_run.v[1].s, "a; b");
+	assert_int_equal(p->build.n, 2);
+	assert_string_equal(p->build.v[1].s, "a; b");
 	assert_int_equal(p->commit_exclude.n, 2);
 	assert_string_equal(p->commit_exclude.v[0].s, "/var/cache/a b;c/**/[!x]*.deb");
 	assert_int_equal(p->commit_exclude.v[0].at.line, 31);
@@ -146,8 +146,28 @@ static void test_long_values(void **state)
 		assert_string_equal(p->env.v[0].value, value.p);
 		assert_string_equal(p->env.v[1].value, "b");
 		assert_int_equal(p->env.v[1].at.line, 3);
-		assert_string_equal(p->build_run.v[0].s, value.p);
+		assert_string_equal(p->build.v[0].s, value.p);
 	}
+}
+
+/* Steps of all kinds are one list, in their order. */
+static void test_build(void **state)
+{
+	static const enum cf_kind kinds[] = {CF_WORKDIR, CF_COPY, CF_RUN, CF_ENV, CF_RUN};
+	_cleanup_arena_ struct arena *a = arena_new();
+	const struct profile *p = profile_of(
+		a, "[build]\nworkdir = /x\ncopy = --chmod=644 a \"b\" c/\nrun = [ -f /x ] || "
+		   "false\nenv = A=b C=\"d e\"\nrun = [\"a\", \"b\"]\n");
+
+	(void)state;
+	assert_int_equal(p->build.n, 5);
+	for (size_t i = 0; i < 5; i++) {
+		assert_int_equal(p->build.v[i].kind, kinds[i]);
+		assert_int_equal(p->build.v[i].at.line, 2 + (int)i);
+	}
+	assert_string_equal(p->build.v[3].s, "A=b C=\"d e\"");
+	assert_string_equal(build_step_name(CF_COPY), "copy");
+	assert_string_equal(build_step_name(CF_FROM), "image");
 }
 
 static void test_names(void **state)
@@ -195,9 +215,13 @@ static void test_cut_anywhere(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_empty_is_defaults), cmocka_unit_test(test_everything),
-		cmocka_unit_test(test_mounts_and_ports),  cmocka_unit_test(test_images),
-		cmocka_unit_test(test_long_values),       cmocka_unit_test(test_names),
+		cmocka_unit_test(test_empty_is_defaults),
+		cmocka_unit_test(test_everything),
+		cmocka_unit_test(test_mounts_and_ports),
+		cmocka_unit_test(test_images),
+		cmocka_unit_test(test_long_values),
+		cmocka_unit_test(test_build),
+		cmocka_unit_test(test_names),
 		cmocka_unit_test(test_cut_anywhere),
 	};
 

@@ -94,9 +94,9 @@ static void test_extends(void **state)
 	assert_int_equal(p->net.ports.n, 2);
 	assert_int_equal(p->net.ports.v[0].host, 81);
 	assert_string_equal(p->net.ports.v[1].address, "0.0.0.0");
-	assert_int_equal(p->build_run.n, 3);
-	assert_string_equal(p->build_run.v[0].s, "c");
-	assert_string_equal(p->build_run.v[2].s, "top");
+	assert_int_equal(p->build.n, 3);
+	assert_string_equal(p->build.v[0].s, "c");
+	assert_string_equal(p->build.v[2].s, "top");
 	/* The pattern that two of them have comes once. */
 	assert_int_equal(p->commit_exclude.n, 3);
 	assert_string_equal(p->commit_exclude.v[0].s, "/c/");

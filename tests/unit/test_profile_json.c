@@ -35,7 +35,7 @@ static void test_defaults(void **state)
 		"\"limits\": {\"memory\": null, \"millicpus\": null, \"pids\": null,"
 		"             \"best-effort\": false},"
 		"\"security\": {\"seccomp\": \"default\", \"nested\": false},"
-		"\"build\": {\"run\": []}, \"commit\": {\"exclude\": []}, \"sandbox\": {\"linger_ms\": 30000}}");
+		"\"build\": [], \"commit\": {\"exclude\": []}, \"sandbox\": {\"linger_ms\": 30000}}");
 }
 
 static void test_everything(void **state)
@@ -60,8 +60,8 @@ static void test_everything(void **state)
 		"\"limits\": {\"memory\": 4294967296, \"millicpus\": 500, \"pids\": 512,"
 		"             \"best-effort\": true},"
 		"\"security\": {\"seccomp\": \"strict\", \"nested\": true},"
-		"\"build\": {\"run\": [\"apt-get update && apt-get install -y build-essential\","
-		"                  \"a; b\"]},"
+		"\"build\": [{\"run\": \"apt-get update && apt-get install -y build-essential\"},"
+		"            {\"run\": \"a; b\"}],"
 		"\"commit\": {\"exclude\": [\"/var/cache/a b;c/**/[!x]*.deb\", \"__pycache__/\"]},"
 		"\"sandbox\": {\"linger_ms\": 1500}}");
 }

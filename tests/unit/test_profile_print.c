@@ -20,9 +20,11 @@ static void assert_same_lists(const struct profile *x, const struct profile *y)
 		assert_int_equal(x->net.ports.v[i].host, y->net.ports.v[i].host);
 		assert_int_equal(x->net.ports.v[i].inside, y->net.ports.v[i].inside);
 	}
-	assert_int_equal(x->build_run.n, y->build_run.n);
-	for (size_t i = 0; i < x->build_run.n; i++)
-		assert_string_equal(x->build_run.v[i].s, y->build_run.v[i].s);
+	assert_int_equal(x->build.n, y->build.n);
+	for (size_t i = 0; i < x->build.n; i++) {
+		assert_int_equal(x->build.v[i].kind, y->build.v[i].kind);
+		assert_string_equal(x->build.v[i].s, y->build.v[i].s);
+	}
 	assert_int_equal(x->commit_exclude.n, y->commit_exclude.n);
 	for (size_t i = 0; i < x->commit_exclude.n; i++)
 		assert_string_equal(x->commit_exclude.v[i].s, y->commit_exclude.v[i].s);
@@ -83,7 +85,11 @@ static void test_print_words(void **state)
 	_cleanup_buf_ struct buf printed = {0};
 
 	(void)state;
-	profile_print(profile_of(a, "[network]\nmode = none\n[build]\nrun = make\n"), &printed);
+	profile_print(
+		profile_of(
+			a,
+			"[network]\nmode = none\n[build]\nrun = make\nworkdir = /x\nrun = test\n"),
+		&printed);
 	assert_string_equal(printed.p, "[base]\n"
 				       "image = host             ; default\n"
 				       "\n[user]\n"
@@ -97,6 +103,10 @@ static void test_print_words(void **state)
 				       "\n[build]\n"
 				       "; sbx.ini:4\n"
 				       "run = make\n"
+				       "; sbx.ini:5\n"
+				       "workdir = /x\n"
+				       "; sbx.ini:6\n"
+				       "run = test\n"
 				       "\n[sandbox]\n"
 				       "linger = 30s             ; default\n");
 }
