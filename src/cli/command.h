@@ -63,6 +63,7 @@ const struct command *cmd_fsck(void);
 const struct command *cmd_du(void);
 const struct command *cmd_hook(void);
 const struct command *cmd_completion(void);
+const struct command *cmd_cp(void);
 const struct command *cmd_shim(void);
 
 #endif

@@ -361,6 +361,27 @@ static int make_env(struct arena *a, struct workplace *w, const struct plan **re
 	return open_check_base(a, w, err);
 }
 
+int open_sandbox(struct arena *a, struct workplace *w, int *ret_sock, struct err *err)
+{
+	const struct plan *plan = NULL;
+
+	if (open_check_allowed(a, w, err) < 0 || make_env(a, w, &plan, err) < 0)
+		return -1;
+	for (int i = 0; i < START_TRIES; i++) {
+		if (connect_or_start(a, w, &plan, ret_sock, err) == 0)
+			return 0;
+		if (err->errnum != ESTALE && err->errnum != EAGAIN)
+			return -1;
+		if (err->errnum == EAGAIN)
+			continue;
+		env_done(&w->env);
+		plan = NULL;
+		if (make_env(a, w, &plan, err) < 0)
+			return -1;
+	}
+	return -1;
+}
+
 int open_run(struct arena *a, struct workplace *w, const struct open_command *command,
 	     int *ret_status, struct err *err)
 {

@@ -90,6 +90,12 @@ int open_plan(struct arena *a, const struct workplace *w, const struct plan **re
 int open_workdir(struct arena *a, const char *cwd, const char *workdir, const char **ret,
 		 struct err *err);
 
+/*
+ * A connection to the sandbox of `w` (opened so far: project and profile), which is started where it does not run,
+ * as open_run does it.
+ */
+int open_sandbox(struct arena *a, struct workplace *w, int *ret_sock, struct err *err);
+
 struct open_command {
 	const char *const *argv; /* NULL: the user's shell */
 	const char *const *

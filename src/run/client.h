@@ -63,6 +63,15 @@ int client_run(int sock, const struct client_request *request, int *ret_status, 
  */
 int client_dial(const struct env *env, const char *path, int *ret_fd, struct err *err);
 
+/*
+ * Call fn in a child process that has joined the user namespace U, with all capabilities there, with the root as the
+ * sandbox sees it now (an O_PATH folder): what is resolved in it (fs_open_in_root) is what commands inside see, and
+ * what is written is written through the sandbox's own mounts.  The process itself stays outside of all its other
+ * namespaces, where nobody inside can see it.  What fn changes in memory is lost; its failure comes back in `err`.
+ */
+int client_root(const struct env *env, int (*fn)(int root, void *arg, struct err *err), void *arg,
+		struct err *err);
+
 struct client_info {
 	pid_t guard_pid; /* outside */
 	uint64_t uptime_ms;

@@ -436,6 +436,8 @@ static int serve(const struct command_context *context)
 		return serve_info(context);
 	if (msg.type == PROTO_STOP && !context->inner)
 		return serve_stop(context);
+	if (msg.type == PROTO_SHOW_ROOT && !context->inner)
+		return command_root(context);
 	if (msg.type == PROTO_DIAL && !context->inner)
 		return command_dial(context, &msg);
 	return refuse(context);

@@ -67,6 +67,9 @@ uint64_t command_now_ms(void);
 struct proto_msg;
 int command_dial(const struct command_context *context, const struct proto_msg *msg);
 
+/* PROTO_SHOW_ROOT: the shim hands out its own root.  The same. */
+int command_root(const struct command_context *context);
+
 /* What the child of the shim needs to become the command; for command*.c alone. */
 struct command_exec {
 	const struct command_context *context;

@@ -15,6 +15,8 @@
  *                              ←        PROTO_INFO_IS
  *   PROTO_STOP                 →
  *                              ←        PROTO_TAKEN     the sandbox ends
+ *   PROTO_SHOW_ROOT            →
+ *                              ←        PROTO_ROOT_IS   + its root (O_PATH)
  *   PROTO_DIAL                 →
  *                              ←        PROTO_DIALLED   + the connected socket
  *                              ←     or PROTO_FAILED    with errnum
@@ -47,6 +49,7 @@ enum proto_type {
 	PROTO_SIZE,   /* rows, cols of the terminal */
 	PROTO_CONT,   /* go on after PROTO_STOPPED: foreground says whether it gets the terminal */
 	PROTO_DIAL,   /* path: connect to the Unix socket there, as the sandbox's user */
+	PROTO_SHOW_ROOT, /* hand out the root */
 	PROTO_TAKEN = 64,
 	PROTO_STARTED,
 	PROTO_FAILED,  /* err */
@@ -54,6 +57,7 @@ enum proto_type {
 	PROTO_EXITED,  /* number: exit status as a shell counts it */
 	PROTO_INFO_IS, /* info */
 	PROTO_DIALLED,
+	PROTO_ROOT_IS,
 };
 
 /* As long as an address of a Unix socket can be: unix(7). */
