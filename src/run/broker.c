@@ -22,9 +22,11 @@
 #include "run/privs.h"
 #include "run/title.h"
 
-/* Descriptors that are not those of a connection, which has two. */
-#define OTHER_FDS 512
-#define MAX_JOINTS 16384
+/* More are not used; an eighth of them is for listeners and the like. */
+#define MAX_FDS 40000
+
+/* How often to look for peers of UDP that have gone. */
+#define EXPIRE_MS 5000
 
 /* Where descriptors or memory are short: when to try again. */
 #define SHORT_MS 100
@@ -93,8 +95,17 @@ static void open_or_shut(struct broker *b)
 		return;
 	b->accepting = open;
 	for (struct published *p = b->published; p; p = p->next)
-		if (!p->port.udp && p->watch.fd >= 0)
+		if (p->watch.fd >= 0)
 			(void)loop_change(&b->loop, &p->watch, open ? EPOLLIN : 0);
+}
+
+/* The socket is theirs then. */
+static int watch_port(struct broker *b, struct published *p, int fd)
+{
+	if (p->port.udp)
+		return datagrams_start(&b->udp, fd, p->port.inside, &p->datagrams);
+	p->watch = (struct watch){.fd = fd, .ready = on_connection};
+	return loop_add(&b->loop, &p->watch, b->accepting ? EPOLLIN : 0);
 }
 
 int broker_publish(struct broker *b, const struct port *port, struct published **ret,
@@ -104,17 +115,12 @@ int broker_publish(struct broker *b, const struct port *port, struct published *
 	struct published *p;
 	struct port bound = *port;
 
-	if (port->udp)
-		return err_set(err, "cannot publish port %u: UDP is not yet supported", port->host);
 	if (listener_open(&bound, &fd, err) < 0)
 		return -1;
 	p = xcalloc(1, sizeof(*p));
-	*p = (struct published){.watch = {.fd = fd, .ready = on_connection},
-				.b = b,
-				.port = bound,
-				.tag = ++b->last_tag};
+	*p = (struct published){.watch.fd = -1, .b = b, .port = bound, .tag = ++b->last_tag};
 	p->port.errnum = 0;
-	if (loop_add(&b->loop, &p->watch, b->accepting ? EPOLLIN : 0) < 0) {
+	if (watch_port(b, p, fd) < 0) {
 		free(p);
 		return err_errno(err, errno, "cannot publish port %u", (unsigned)bound.host);
 	}
@@ -136,6 +142,7 @@ void broker_unpublish(struct broker *b, struct published *p)
 	loop_remove(&b->loop, &p->watch);
 	if (fd >= 0)
 		(void)close(fd);
+	datagrams_free(p->datagrams);
 	loop_discard(&b->loop, p);
 }
 
@@ -151,7 +158,7 @@ void broker_save(const struct broker *b)
 
 uint32_t broker_connections(const struct broker *b, const struct published *p)
 {
-	return joints_count(&b->joints, p->tag);
+	return p->datagrams ? datagrams_count(p->datagrams) : joints_count(&b->joints, p->tag);
 }
 
 /* The line of the profile that asked for it. */
@@ -190,7 +197,8 @@ static int publish_table(struct broker *b, bool strict, struct err *err)
 	return 0;
 }
 
-static size_t raise_limit(void)
+/* So that no descriptor is ever missing: two for a connection, one for a peer of UDP. */
+static void set_limits(struct broker *b)
 {
 	struct rlimit limit = {.rlim_cur = 1024, .rlim_max = 1024};
 	size_t n;
@@ -200,8 +208,9 @@ static size_t raise_limit(void)
 		(void)setrlimit(RLIMIT_NOFILE, &limit);
 		(void)getrlimit(RLIMIT_NOFILE, &limit);
 	}
-	n = limit.rlim_cur > OTHER_FDS + 64 ? (size_t)(limit.rlim_cur - OTHER_FDS) / 2 : 32;
-	return n < MAX_JOINTS ? n : MAX_JOINTS;
+	n = limit.rlim_cur < MAX_FDS ? (size_t)limit.rlim_cur : MAX_FDS;
+	b->udp.max_peers = n / 8;
+	b->max_joints = (n - n / 8 - n / 8) / 2;
 }
 
 /* As little as it can do with: no folder, no file, no capability. */
@@ -227,14 +236,37 @@ static int start(struct broker *b, int parent, struct err *err)
 {
 	int dialer = -1;
 
-	b->max_joints = raise_limit();
+	set_limits(b);
 	if (settle(b->how, parent, &dialer, err) < 0 || loop_init(&b->loop, err) < 0)
 		return -1;
 	joints_init(&b->joints, &b->loop);
+	b->udp.loop = &b->loop;
+	b->udp.dialing = &b->dialing;
 	if (dialing_init(&b->dialing, &b->loop, dialer) < 0 || broker_listen(b) < 0)
 		return err_errno(err, errno, "cannot watch the broker's sockets");
 	b->accepting = true;
 	return publish_table(b, b->how->ready_fd >= 0, err);
+}
+
+static void expire(struct broker *b)
+{
+	const uint64_t now = loop_now_ms();
+
+	if (b->udp.n_peers == 0 || now - b->expired_ms < EXPIRE_MS)
+		return;
+	b->expired_ms = now;
+	for (const struct published *p = b->published; p; p = p->next)
+		if (p->datagrams && now > DATAGRAMS_IDLE_MS)
+			datagrams_expire(p->datagrams, now - DATAGRAMS_IDLE_MS);
+}
+
+static int timeout(const struct broker *b, bool more)
+{
+	if (more)
+		return 0;
+	if (b->short_of)
+		return SHORT_MS;
+	return b->udp.n_peers > 0 ? EXPIRE_MS : -1;
 }
 
 static bool idle(const struct broker *b)
@@ -259,10 +291,11 @@ _Noreturn void broker_main(const struct broker_how *how, int parent)
 	}
 	/* Without its dialer it is of no use: the supervisor starts both anew. */
 	while (!b.dialing.over) {
-		loop_turn(&b.loop, more ? 0 : b.short_of ? SHORT_MS : -1);
+		loop_turn(&b.loop, timeout(&b, more));
 		b.short_of = 0;
 		more = joints_work(&b.joints);
 		open_or_shut(&b);
+		expire(&b);
 		if (idle(&b))
 			_exit(0);
 	}

@@ -5,6 +5,7 @@
 #define SBX_RUN_BROKER_INTERNAL_H
 
 #include "run/broker.h"
+#include "run/datagrams.h"
 #include "run/dialing.h"
 #include "run/joint.h"
 #include "run/loop.h"
@@ -14,7 +15,8 @@ struct published {
 	struct watch watch; /* the first field; fd -1: it could not be had, port.errnum says why */
 	struct broker *b;
 	struct port port;
-	uint32_t tag; /* of its connections */
+	uint32_t tag;                /* of its connections */
+	struct datagrams *datagrams; /* of UDP, and the descriptor is its; else NULL */
 	struct published *next;
 };
 
@@ -24,12 +26,14 @@ struct broker {
 	struct loop loop;
 	struct joints joints;
 	struct dialing dialing;
+	struct datagrams_common udp;
 	struct published *published;
 	size_t n_controls;
 	size_t max_joints;
 	uint32_t last_tag;
 	int short_of;   /* ENFILE and the like, or 0 */
 	bool accepting; /* the listeners are watched */
+	uint64_t expired_ms;
 };
 
 int broker_publish(struct broker *b, const struct port *port, struct published **ret,

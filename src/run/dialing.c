@@ -52,6 +52,11 @@ static void on_answer(struct watch *w, uint32_t events)
 
 		if (r < 0 && errno == EAGAIN)
 			return;
+		/* There was no descriptor for it here: the next may find one. */
+		if (r < 0 && errno == EMSGSIZE && d->first) {
+			tell(d, -1, EMFILE);
+			continue;
+		}
 		if (r != (ssize_t)sizeof(a) || !d->first || n != (a.errnum == 0 ? 1u : 0u)) {
 			for (size_t i = 0; i < n; i++)
 				(void)close(fds[i]);

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
+#include <time.h>
 
 #include "base/cleanup.h"
 #include "base/err.h"
@@ -70,6 +71,14 @@ void loop_discard(struct loop *l, void *p)
 		l->trash = xrealloc(l->trash, l->cap_trash * sizeof(*l->trash));
 	}
 	l->trash[l->n_trash++] = p;
+}
+
+uint64_t loop_now_ms(void)
+{
+	struct timespec t = {0};
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
 }
 
 void loop_turn(struct loop *l, int timeout_ms)

@@ -33,6 +33,9 @@ void loop_remove(struct loop *l, struct watch *w);
 /* free(3) `p` at the end of this turn: an event of it may still be under way. */
 void loop_discard(struct loop *l, void *p);
 
+/* CLOCK_MONOTONIC in milliseconds. */
+uint64_t loop_now_ms(void);
+
 /* Wait up to `timeout_ms` (-1: for ever), call what is ready, free what was discarded. */
 void loop_turn(struct loop *l, int timeout_ms);
 

@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """Published ports: what reaches the sandbox over them, and what `sbx port` says."""
 
+import contextlib
 import os
 import re
 import socket
@@ -154,6 +155,47 @@ def test_ipv6():
         four, six = added(p, "0:7000", "[::1]:0:7000")
         echoes(four)
         echoes(six, "::1")
+
+
+def asks(port, text, host="127.0.0.1", s=None):
+    """A datagram there, and the answer."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with contextlib.ExitStack() as stack:
+        s = s or stack.enter_context(socket.socket(family, socket.SOCK_DGRAM))
+        s.settimeout(20)
+        s.connect((host, port))
+        s.send(text)
+        equal(s.recv(65536), text, f"the answer of UDP port {port}")
+
+
+def test_udp():
+    """Datagrams there and back: of several peers, of any size, to either loopback; list and rm."""
+    port = free_port()
+    with Project(f"[network]\nmode = none\nports = {port}:7000/udp\n") as p:
+        with Server(p, "udp"):
+            for text in (b"hello", b"", b"x" * 60000):
+                asks(port, text)
+            peers = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(50)]
+            for i, s in enumerate(peers):
+                asks(port, b"%d" % i, s=s)
+            for i, s in enumerate(peers):
+                asks(port, b"again %d" % i, s=s)
+                s.close()
+            six, = added(p, "[::1]:0:7000/udp")
+            asks(six, b"six", "::1")
+            found = [(e["host"], e["protocol"], e["connections"] > 1) for e in listed(p)]
+            check((port, "udp", True) in found and (six, "udp", False) in found, f"the list: {found}")
+            p.sbx("port", "rm", f"{six}/udp").ok()
+            with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as s:
+                s.connect(("::1", six))
+                s.send(b"x")
+                try:
+                    s.settimeout(20)
+                    raise harness.Failed(f"the removed port answers: {s.recv(10)!r}")
+                except ConnectionRefusedError:
+                    pass
+        with Server(p, "udp", family="6"):
+            asks(port, b"at ::1 alone")
 
 
 def test_taken():
