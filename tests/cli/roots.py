@@ -82,6 +82,11 @@ def system(without=()):
     return [e for e in entries if e[0].name.split("/")[0] not in without]
 
 
+@functools.lru_cache(maxsize=4)
+def packed(layer):
+    return gzip.compress(layer, 1, mtime=0)
+
+
 class Layout:
     """An OCI image layout in a folder."""
 
@@ -101,7 +106,7 @@ class Layout:
     def image(self, tag, layers, **config):
         """Layers are tars, the lowest first; gives the manifest's digest."""
         media = "application/vnd.oci.image."
-        descriptors = [self.blob(gzip.compress(layer, 1, mtime=0), media + "layer.v1.tar+gzip")
+        descriptors = [self.blob(packed(layer), media + "layer.v1.tar+gzip")
                        for layer in layers]
         made = json.dumps({
             "architecture": "amd64" if os.uname().machine == "x86_64" else "arm64", "os": "linux",
