@@ -11,7 +11,7 @@ import shutil
 import subprocess
 import tarfile
 
-PROGRAMS = ("bash", "dash", "cat", "chmod", "env", "id", "ls", "mkdir", "rm", "stat", "touch", "true")
+PROGRAMS = ("bash", "dash", "cat", "chmod", "chown", "env", "id", "ln", "ls", "mkdir", "rm", "stat", "touch", "true")
 
 
 def libraries(path):

@@ -1,6 +1,9 @@
 """[build] of a profile: its steps make what the project's environments stand on, once, and are told of when they change."""
 
 import os
+import random
+import subprocess
+import time
 
 import harness
 import roots
@@ -222,6 +225,65 @@ def test_check_and_the_users_own_time():
         check(p.sbx("build").ok().out != first, "without it: the same image")
         p.sbx("stop", "-e", "x")
         p.sbx("rm", "-f", "-e", "x").ok()
+
+
+MANY = """[build]
+run = for i in 1 2 3 4 5 6 7 8; do echo told $i; echo $i > /opt/one.$i; done
+copy = data /opt/data
+run = for i in 1 2 3 4 5 6 7 8; do echo told $i; mkdir -p /opt/two/$i; echo $i > /opt/two/$i/f; done; rm /opt/one.1
+workdir = /opt/three
+run = for i in 1 2 3 4 5 6 7 8; do echo told $i; echo $i > $i; done
+"""
+
+
+def kill_after(p, lines):
+    """Kill `sbx build` when it, and what it runs, has said so many lines."""
+    build = p.start("build", stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    with build.stderr as said:
+        got = b""
+        while got.count(b"\n") < lines:
+            piece = os.read(said.fileno(), 1)
+            if not piece:
+                break
+            got += piece
+        build.kill()
+        build.wait(20)
+
+
+def leftovers(p):
+    """What gc leaves in tmp/: a sandbox whose client was killed takes a moment to go."""
+    end = time.monotonic() + 20
+    while True:
+        p.sbx("gc").ok()
+        left = os.listdir(os.path.join(p.env["XDG_DATA_HOME"], "sbx/tmp"))
+        if not left or time.monotonic() > end:
+            return left
+        time.sleep(0.05)  # polls: nobody tells when a killed client's sandbox is gone
+
+
+@harness.limit(300)
+def test_a_build_that_is_killed():
+    """SIGKILL at points all over a build: what was there stays, gc leaves no litter, and the next build goes on."""
+    with project(MANY) as p:
+        p.env["XDG_DATA_HOME"] = p.path("../data")
+        first = p.sbx("build").ok()
+        whole = first.err.count("\n")
+        tree = p.sh("cd /opt && ls -lR one.* data two three | sed 's/ [A-Z][a-z][a-z] .*:[0-9]* / /'").ok().out
+        for _ in range(harness.fewer(5)):
+            p.sbx("stop")
+            p.sbx("images", "-d", "localhost/proj:latest")
+            p.sbx("rm", "-f", "-e", "x")
+            p.sbx("gc", "--all").ok()
+            point = random.randrange(1, whole)
+            kill_after(p, point)
+            equal(leftovers(p), [], f"after line {point} of {whole}: what is left in tmp/")
+            p.sbx("fsck").ok()
+            equal(p.sbx("build").ok().out.count("sha256:"), 1, "the next build")
+            equal(p.sbx("run", "-e", "x", "--", "sh", "-c",
+                        "cd /opt && ls -lR one.* data two three | sed 's/ [A-Z][a-z][a-z] .*:[0-9]* / /'").ok().out, tree,
+                  f"after line {point}: the tree")
+            p.sbx("stop", "-e", "x")
+        p.sbx("rm", "-f", "-e", "x")
 
 
 if __name__ == "__main__":
