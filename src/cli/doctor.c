@@ -224,6 +224,15 @@ static void check_slirp4netns(struct doctor *d, struct check *c)
 	check_program(d, c, d->facts.slirp4netns, 1, 2);
 }
 
+static void check_pasta(struct doctor *d, struct check *c)
+{
+	*c = (struct check){"pasta", "network driver = pasta (else: slirp4netns)"};
+	c->ok = d->facts.pasta != NULL;
+	c->found = c->ok ? d->facts.pasta : "not found";
+	if (!c->ok)
+		c->fix = distro_install(d->a, d->distro, "passt");
+}
+
 static void check_overlay(struct doctor *d, struct check *c)
 {
 	*c = (struct check){"overlayfs",
@@ -293,7 +302,7 @@ int doctor_look(struct arena *a, struct check **ret, size_t *ret_n, struct err *
 		check_kernel,         check_userns,  check_apparmor, check_newuidmap,
 		check_subids,         check_proc,    check_store,    check_dev_fuse,
 		check_fuse_overlayfs, check_overlay, check_dev_tun,  check_slirp4netns,
-		check_cgroup,
+		check_pasta,          check_cgroup,
 	};
 	const size_t n = sizeof(checks) / sizeof(checks[0]);
 	/* In the arena: what is found may point into it. */

@@ -47,7 +47,7 @@ struct host_facts {
 	const char *hostname;
 	const char *boot_id;
 	const char *newuidmap, *newgidmap; /* absolute paths, NULL: not there */
-	const char *fuse_overlayfs, *slirp4netns;
+	const char *fuse_overlayfs, *slirp4netns, *pasta;
 	bool dev_fuse, dev_tun;  /* can be opened read-write by this user */
 	bool userns;             /* a user namespace can be made and has its capabilities */
 	const char *userns_why;  /* why not: "user.max_user_namespaces is 0", …; else NULL */

@@ -137,6 +137,7 @@ void host_parts(struct arena *a, const struct host_source *src, struct host_fact
 	ret->newgidmap = find_program(a, src, "newgidmap", true);
 	ret->fuse_overlayfs = find_program(a, src, "fuse-overlayfs", false);
 	ret->slirp4netns = find_program(a, src, "slirp4netns", false);
+	ret->pasta = find_program(a, src, "pasta", false);
 	ret->dev_fuse = opens(src->root, "dev/fuse");
 	ret->dev_tun = opens(src->root, "dev/net/tun");
 	ret->cgroup_delegated = cgroup_delegated(a, src->root);

@@ -23,6 +23,9 @@ struct host_facts;
 
 #define PLAN_MAX_MAP 4
 
+/* Where pasta answers DNS: a link-local address that nobody has. */
+#define PLAN_PASTA_DNS "169.254.1.1"
+
 /* One line of an id map: `count` ids from `inside` on are `outside`…, user_namespaces(7). */
 struct id_map_line {
 	uint32_t inside;
@@ -139,7 +142,8 @@ struct plan {
 
 	/* network */
 	enum net_mode net;
-	const char *slirp4netns;
+	const char *slirp4netns;        /* NET_SLIRP: its program, or NULL */
+	const char *pasta;              /* or that one's */
 	const struct port_value *ports; /* each with its address */
 	size_t n_ports;
 

@@ -46,11 +46,6 @@ static int refuse_limits(const struct making *m, struct err *err)
 
 static int refuse_net(const struct making *m, struct err *err)
 {
-	if (m->p->net.mode == NET_SLIRP && m->p->net.driver == NETDRV_PASTA) {
-		(void)plan_refuse_at(&m->p->net.driver_at, err,
-				     "cannot use the network driver 'pasta': not yet supported");
-		return err_hint(err, "use `driver = auto` under [network]");
-	}
 	if (m->p->net.ports.n > PORTS_MAX)
 		return plan_refuse_at(&m->p->net.ports.v[PORTS_MAX].at, err,
 				      "cannot publish more than %d ports", PORTS_MAX);

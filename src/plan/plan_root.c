@@ -138,11 +138,19 @@ static void plan_ports(struct making *m)
 
 int plan_net(struct making *m, struct err *err)
 {
+	const bool pasta = m->p->net.driver == NETDRV_PASTA;
+
 	m->plan->net = m->p->net.mode;
 	plan_ports(m);
 	if (m->p->net.mode != NET_SLIRP)
 		return 0;
-	if (!m->facts->slirp4netns) {
+	if (pasta && !m->facts->pasta) {
+		(void)plan_refuse_at(&m->p->net.driver_at, err,
+				     "cannot set up the network: pasta is not installed");
+		return err_hint(err, "sudo apt install passt; or use `driver = auto` under "
+				     "[network]");
+	}
+	if (!pasta && !m->facts->slirp4netns) {
 		(void)plan_refuse_at(&m->p->net.mode_at, err,
 				     "cannot set up the network: slirp4netns is not installed");
 		return err_hint(err, "sudo apt install slirp4netns; or go without a network: "
@@ -154,6 +162,9 @@ int plan_net(struct making *m, struct err *err)
 		return err_hint(err, "sudo modprobe tun && sudo chmod 0666 /dev/net/tun; or go "
 				     "without a network: `mode = none` under [network]");
 	}
-	m->plan->slirp4netns = m->facts->slirp4netns;
+	if (pasta)
+		m->plan->pasta = m->facts->pasta;
+	else
+		m->plan->slirp4netns = m->facts->slirp4netns;
 	return 0;
 }

@@ -171,11 +171,13 @@ static bool is_keyword(const char *line, const char *word)
 	       line[strlen(word)] != '\0';
 }
 
-/* slirp answers DNS at 10.0.2.3, slirp4netns(1); what the host searches stays. */
+/* slirp answers DNS at 10.0.2.3, slirp4netns(1), and pasta where run/net.c tells it to; what the host searches
+ * stays. */
 static const char *resolv_conf(const struct making *m)
 {
 	const char *text = m->facts->resolv_conf ? m->facts->resolv_conf : "";
-	const char *out = "nameserver 10.0.2.3\n";
+	const char *out =
+		m->plan->pasta ? "nameserver " PLAN_PASTA_DNS "\n" : "nameserver 10.0.2.3\n";
 
 	if (m->plan->net == NET_NONE)
 		return "";

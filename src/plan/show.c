@@ -233,6 +233,8 @@ void plan_show(const struct plan *plan, struct buf *ret)
 	buf_printf(ret, "network: %s\n", net_mode_name(plan->net));
 	if (plan->slirp4netns)
 		item(ret, "program", plan->slirp4netns);
+	if (plan->pasta)
+		item(ret, "program", plan->pasta);
 	show_ports(plan, ret);
 	buf_adds(ret, "security\n");
 	item(ret, "seccomp", seccomp_mode_name(plan->seccomp));

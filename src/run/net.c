@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -95,5 +96,59 @@ int net_start_slirp(const struct plan *plan, pid_t pid, struct service *ret_slir
 	if (service_start(&how, ret_slirp, err) < 0)
 		return -1;
 	*ret_ready_fd = TAKE_FD(ready_read);
+	return 0;
+}
+
+int net_start_pasta(const struct plan *plan, pid_t pid, int run_fd, struct service *ret_pasta,
+		    int *ret_ready_fd, struct err *err)
+{
+	char path[64];
+	char ns[32];
+	char fifo[48];
+	_cleanup_fd_ int netns = -1;
+	_cleanup_fd_ int ready = -1;
+	_cleanup_fd_ int run = fcntl(run_fd, F_DUPFD_CLOEXEC, 3);
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/ns/net", (int)pid);
+	netns = open(path, O_RDONLY | O_CLOEXEC);
+	if (netns < 0 || run < 0)
+		return err_errno(err, errno, "cannot open the network namespace");
+	(void)unlinkat(run_fd, NET_FIFO, 0);
+	if (mkfifoat(run_fd, NET_FIFO, 0600) < 0)
+		return err_errno(err, errno, "cannot make a fifo in '%s/run'", plan->env_dir);
+	ready = openat(run_fd, NET_FIFO, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW);
+	if (ready < 0)
+		return err_errno(err, errno, "cannot open a fifo in '%s/run'", plan->env_dir);
+	(void)snprintf(ns, sizeof(ns), "/proc/self/fd/%d", netns);
+	(void)snprintf(fifo, sizeof(fifo), "/proc/self/fd/%d/%s", run, NET_FIFO);
+
+	const char *const argv[] = {
+		plan->pasta,
+		"--foreground",
+		"--stderr",
+		"--quiet",
+		"--config-net",
+		"--netns-only",
+		"--no-netns-quit",
+		/* Neither the host's loopback nor its ports, and none of ours there. */
+		"--no-map-gw",
+		"--tcp-ports=none",
+		"--udp-ports=none",
+		"--tcp-ns=none",
+		"--udp-ns=none",
+		"--dns-forward=" PLAN_PASTA_DNS,
+		"--ns-ifname=tap0",
+		"--pid",
+		fifo,
+		"--netns",
+		ns,
+		NULL,
+	};
+	const int fds[] = {netns, run};
+	const struct service_how how = {.argv = argv, .fds = fds, .n_fds = 2, .as_root = false};
+
+	if (service_start(&how, ret_pasta, err) < 0)
+		return -1;
+	*ret_ready_fd = TAKE_FD(ready);
 	return 0;
 }

@@ -23,4 +23,14 @@ void net_prepare(const struct plan *plan);
 int net_start_slirp(const struct plan *plan, pid_t pid, struct service *ret_slirp,
 		    int *ret_ready_fd, struct err *err);
 
+/*
+ * The same with pasta(1), which says that it is up by its pid file alone: a fifo in run/ (`run_fd`), whose
+ * other end *ret_ready_fd is.
+ */
+int net_start_pasta(const struct plan *plan, pid_t pid, int run_fd, struct service *ret_pasta,
+		    int *ret_ready_fd, struct err *err);
+
+/* The name of that fifo, to be removed. */
+#define NET_FIFO "pasta"
+
 #endif

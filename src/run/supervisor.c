@@ -103,6 +103,16 @@ static void warm(const struct plan *plan)
 		prefetch(root);
 }
 
+static int start_net(struct supervisor *v, struct err *err)
+{
+	const struct plan *plan = v->sb->plan;
+
+	if (plan->pasta)
+		return net_start_pasta(plan, v->init, v->sb->run_fd, &v->slirp, &v->net_ready_fd,
+				       err);
+	return net_start_slirp(plan, v->init, &v->slirp, &v->net_ready_fd, err);
+}
+
 static int build(struct supervisor *v, struct err *err)
 {
 	const struct plan *plan = v->sb->plan;
@@ -121,7 +131,7 @@ static int build(struct supervisor *v, struct err *err)
 	    publish_start(&v->ports, v->sb, err) < 0)
 		return -1;
 	v->net_ready = plan->net != NET_SLIRP;
-	if (!v->net_ready && net_start_slirp(plan, v->init, &v->slirp, &v->net_ready_fd, err) < 0)
+	if (!v->net_ready && start_net(v, err) < 0)
 		return -1;
 	warm(plan);
 	return 0;
@@ -291,6 +301,8 @@ static void hear_net(struct supervisor *v)
 	if (read(v->net_ready_fd, &byte, 1) == 1)
 		v->net_ready = true;
 	cleanup_fd(&v->net_ready_fd);
+	if (v->sb->plan->pasta)
+		(void)unlinkat(v->sb->run_fd, NET_FIFO, 0);
 }
 
 /* One round: wait for anything, and do what is to be done. */

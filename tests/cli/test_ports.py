@@ -198,6 +198,61 @@ def test_udp():
             asks(port, b"at ::1 alone")
 
 
+def listeners():
+    """What listens at each address of this machine, by which something inside could try to reach it."""
+    for family, address in ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1"), (socket.AF_INET, "0.0.0.0")):
+        s = socket.socket(family, socket.SOCK_STREAM)
+        with contextlib.suppress(OSError):
+            s.bind((address, 0))
+            s.listen()
+            s.setblocking(False)
+            yield s
+
+
+TRY = r"""
+import socket, struct, sys
+routes = [line.split() for line in open("/proc/net/route")][1:]
+gateways = [socket.inet_ntoa(struct.pack("=L", int(r[2], 16))) for r in routes if r[2] != "00000000"]
+own = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+own.connect(("192.0.2.77", 9))
+for address in ["127.0.0.1", "::1", "10.0.2.2", "169.254.1.1", own.getsockname()[0]] + gateways:
+    for port in sys.argv[1:]:
+        s = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET)
+        s.settimeout(0.5)
+        s.connect_ex((address, int(port)))
+        s.close()
+print("tried", *gateways)
+"""
+
+
+def test_pasta():
+    """B14: `driver = pasta` gives a network and names, no way to the host's loopback, and ports work beside it."""
+    harness.need_program("pasta")
+    hosts = list(listeners())
+    with Project("[network]\ndriver = pasta\n") as p:
+        r = p.run("python3", "-c", TRY, *(str(s.getsockname()[1]) for s in hosts))
+        match(r"^tried \d", r.ok().out, "an address and a gateway inside")
+        for s in hosts:
+            try:
+                raise harness.Failed(f"reached from inside: {s.getsockname()} by {s.accept()[1]}")
+            except BlockingIOError:
+                s.close()
+        match("nameserver 169.254.1.1", p.sh("cat /etc/resolv.conf").ok().out, "resolv.conf")
+        with Server(p):
+            port, = added(p, "0:7000")
+            echoes(port)
+        # Nothing that listens inside shows up outside by itself.
+        with Server(p, port=7123):
+            check(refused(7123), "pasta publishes a port by itself")
+
+
+def test_slirp():
+    """Ports work beside slirp4netns."""
+    with Project("[network]\nmode = slirp\n") as p, Server(p):
+        port, = added(p, "0:7000")
+        echoes(port)
+
+
 def test_taken():
     """A port that somebody has is an error that names it, at the start and later."""
     with socket.socket() as s:

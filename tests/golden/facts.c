@@ -79,6 +79,7 @@ static int set_text(struct reading *r, const char *key, const char *value)
 		{"newuidmap", &f->newuidmap},
 		{"newgidmap", &f->newgidmap},
 		{"fuse_overlayfs", &f->fuse_overlayfs},
+		{"pasta", &f->pasta},
 		{"slirp4netns", &f->slirp4netns},
 		{"userns_why", &f->userns_why},
 		{"resolv_conf", &f->resolv_conf},

@@ -101,7 +101,7 @@ static void test_this_machine(void **state)
 	static const char *const names[] = {
 		"kernel",       "user namespaces", "apparmor",  "newuidmap",      "subordinate ids",
 		"/proc",        "store",           "/dev/fuse", "fuse-overlayfs", "overlayfs",
-		"/dev/net/tun", "slirp4netns",     "cgroup",
+		"/dev/net/tun", "slirp4netns",     "pasta",     "cgroup",
 	};
 	const size_t n_names = sizeof(names) / sizeof(names[0]);
 	const struct world *w = *state;
@@ -143,6 +143,8 @@ static void test_programs(void **state)
 		arena_printf(w->a, "slirp4netns|MISSING|not found|%s", install(w, "slirp4netns")));
 	assert_line(w, report,
 		    arena_printf(w->a, "newuidmap|optional|not found|%s", install(w, "newuidmap")));
+	assert_line(w, report,
+		    arena_printf(w->a, "pasta|optional|not found|%s", install(w, "passt")));
 
 	/* Too old by one; just right. */
 	put_program(w, "fuse-overlayfs", "fuse-overlayfs: version 1.9");

@@ -83,6 +83,47 @@ static void slirp4netns_is_told_where_and_says_when(void **state)
 	in_namespace(*state, start_slirp);
 }
 
+/* It tells its arguments, and writes its pid file as the last thing. */
+static const char pasta_stand_in[] = "echo \"$@\" >\"$0.args\"\n"
+				     "while [ \"$1\" != --pid ]; do shift; done\n"
+				     "readlink \"/proc/$$/fd/${4##*/}\" >\"$0.ns\"\n"
+				     "echo $$ >\"$2\"\n"
+				     "exec sleep 1000\n";
+
+static int start_pasta(const struct world *w)
+{
+	const struct plan plan = {.pasta = world_script(w, "pasta.sh", pasta_stand_in),
+				  .env_dir = w->dir};
+	_cleanup_fd_ int run = open(w->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct service pasta = SERVICE_NONE;
+	_cleanup_buf_ struct buf args = {0};
+	char ns[64] = "";
+	char said[16];
+	struct err err = {0};
+	int ready = -1;
+	int status;
+
+	REQUIRE(plan.pasta != NULL && run >= 0);
+	REQUIRE_DONE(net_start_pasta(&plan, getpid(), run, &pasta, &ready, &err));
+	REQUIRE(readable(ready) && read(ready, said, sizeof(said)) > 0);
+	REQUIRE_DONE(fs_read_at(AT_FDCWD, "pasta.sh.args", 4096, &args, &err));
+	REQUIRE(str_starts(args.p, "--foreground --stderr --quiet --config-net --netns-only "
+				   "--no-netns-quit --no-map-gw --tcp-ports=none --udp-ports=none "
+				   "--tcp-ns=none --udp-ns=none --dns-forward=169.254.1.1 "));
+	REQUIRE(readlink("/proc/self/ns/net", ns, sizeof(ns) - 2) > 0);
+	REQUIRE(has_text("pasta.sh.ns", strcat(ns, "\n")));
+	REQUIRE(kill(pasta.pid, SIGKILL) == 0);
+	REQUIRE_DONE(proc_wait(pasta.pid, &status, &err));
+	service_done(&pasta);
+	(void)close(ready);
+	return 0;
+}
+
+static void pasta_is_told_where_and_says_when(void **state)
+{
+	in_namespace(*state, start_pasta);
+}
+
 static void a_namespace_that_is_gone_is_told(void **state)
 {
 	const struct plan plan = {.slirp4netns = "/bin/true"};
@@ -103,6 +144,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(lo_is_up_and_low_ports_are_free),
 		TEST(slirp4netns_is_told_where_and_says_when),
+		TEST(pasta_is_told_where_and_says_when),
 		TEST(a_namespace_that_is_gone_is_told),
 	};
 

@@ -80,8 +80,8 @@ static void needs_of_the_network(void **state)
 		"sudo apt install slirp4netns; or go without a network: `mode = none` under "
 		"[network]");
 	w->profile.net.driver = NETDRV_PASTA;
-	refused(w, "cannot use the network driver 'pasta': not yet supported",
-		"use `driver = auto` under [network]");
+	refused(w, "cannot set up the network: pasta is not installed",
+		"sudo apt install passt; or use `driver = auto` under [network]");
 	w->profile.net.mode = NET_HOST;
 	assert_null(made(w)->slirp4netns);
 }
