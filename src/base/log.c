@@ -1,8 +1,10 @@
 #include "base/log.h"
 
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -19,16 +21,33 @@ void log_set_level(enum log_level level)
 	current_level = level;
 }
 
+/* Only where a person sees it, and wants it: https://no-color.org */
+static bool is_coloured(void)
+{
+	const char *no = getenv("NO_COLOR");
+	const char *term = getenv("TERM");
+
+	return (!no || !*no) && term && strcmp(term, "dumb") != 0 && isatty(STDERR_FILENO);
+}
+
+/* A word in front of a message: red, yellow … as SGR numbers them. */
+static void add_word(struct buf *b, const char *word, const char *sgr)
+{
+	if (is_coloured())
+		buf_printf(b, "\033[%sm%s\033[0m ", sgr, word);
+	else
+		buf_printf(b, "%s ", word);
+}
+
 /*
- * Add "sbx: PREFIX" and the text, escaped.  Further lines are indented, so that a
+ * Add the text, escaped.  Further lines are indented, so that a
  * file name with a newline cannot pass for a message of ours.
  */
-static void add_message(struct buf *b, const char *prefix, const char *text)
+static void add_message(struct buf *b, const char *text)
 {
 	_cleanup_buf_ struct buf safe = {0};
 
 	str_escape_text(&safe, text, strlen(text));
-	buf_adds(b, prefix);
 	for (const char *p = safe.p; *p; p++) {
 		buf_add(b, p, 1);
 		if (*p == '\n')
@@ -43,8 +62,8 @@ static void emit(const struct buf *b)
 	(void)fs_write_all(STDERR_FILENO, b->p, b->len);
 }
 
-__attribute__((format(printf, 2, 0))) static void say(const char *prefix, const char *fmt,
-						      va_list ap)
+__attribute__((format(printf, 3, 0))) static void say(const char *word, const char *sgr,
+						      const char *fmt, va_list ap)
 {
 	_cleanup_free_ char *text = NULL;
 	_cleanup_buf_ struct buf b = {0};
@@ -53,7 +72,10 @@ __attribute__((format(printf, 2, 0))) static void say(const char *prefix, const 
 		text = NULL;
 		return;
 	}
-	add_message(&b, prefix, text);
+	buf_adds(&b, "sbx: ");
+	if (word)
+		add_word(&b, word, sgr);
+	add_message(&b, text);
 	emit(&b);
 }
 
@@ -64,7 +86,7 @@ void log_info(const char *fmt, ...)
 	if (current_level == LOG_QUIET)
 		return;
 	va_start(ap, fmt);
-	say("sbx: ", fmt, ap);
+	say(NULL, NULL, fmt, ap);
 	va_end(ap);
 }
 
@@ -73,7 +95,7 @@ void log_warn(const char *fmt, ...)
 	va_list ap;
 
 	va_start(ap, fmt);
-	say("sbx: warning: ", fmt, ap);
+	say("warning:", "1;33", fmt, ap);
 	va_end(ap);
 }
 
@@ -84,7 +106,7 @@ void log_debug(const char *fmt, ...)
 	if (current_level != LOG_DEBUG)
 		return;
 	va_start(ap, fmt);
-	say("sbx: debug: ", fmt, ap);
+	say("debug:", "2", fmt, ap);
 	va_end(ap);
 }
 
@@ -92,9 +114,13 @@ void log_err(const struct err *err)
 {
 	_cleanup_buf_ struct buf b = {0};
 
-	add_message(&b, "sbx: error: ", err->msg);
-	if (err->hint[0])
-		add_message(&b, "hint: ", err->hint);
+	buf_adds(&b, "sbx: ");
+	add_word(&b, "error:", "1;31");
+	add_message(&b, err->msg);
+	if (err->hint[0]) {
+		add_word(&b, "hint:", "1;36");
+		add_message(&b, err->hint);
+	}
 	emit(&b);
 }
 

@@ -11,7 +11,10 @@ struct err;
 enum log_level { LOG_QUIET, LOG_NORMAL, LOG_DEBUG };
 void log_set_level(enum log_level level);
 
-/* Prefix and "sbx: ", a newline is added. */
+/*
+ * Prefix and "sbx: ", a newline is added.  "warning:", "error:" and "hint:" have a colour on a terminal, unless NO_COLOR is set
+ * or TERM is dumb.
+ */
 void log_info(const char *fmt, ...) __attribute__((format(printf, 1, 2))); /* not when quiet */
 void log_warn(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void log_debug(const char *fmt, ...) __attribute__((format(printf, 1, 2))); /* only with debug */

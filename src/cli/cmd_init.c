@@ -13,8 +13,12 @@
 #include "cli/bootstrap.h"
 #include "cli/command.h"
 #include "cli/create.h"
+#include "cli/detect.h"
 #include "cli/images.h"
 #include "cli/open.h"
+#include "cli/out.h"
+#include "cli/shim.h"
+#include "cli/vscode.h"
 #include "conf/profile.h"
 #include "store/project.h"
 
@@ -23,6 +27,7 @@ struct values {
 	const char *base;
 	bool bootstrap;
 	const char *name;
+	bool vscode;
 };
 
 static const struct opt opts[] = {
@@ -31,6 +36,8 @@ static const struct opt opts[] = {
 	{"bootstrap", 0, NULL, offsetof(struct values, bootstrap),
 	 "make the base, a release such as debian:bookworm, by mmdebstrap"},
 	{"name", 0, "NAME", offsetof(struct values, name), "its name [the folder's]"},
+	{"vscode", 0, NULL, offsetof(struct values, vscode),
+	 "make launchers, and settings of VS Code that use them"},
 	{0},
 };
 
@@ -130,10 +137,50 @@ static int fetch(struct arena *a, const char *dir, struct err *err)
 	return 0;
 }
 
+/* Without a name: what the files in the folder speak for, if the user agrees where he can be asked. */
+static const char *propose(struct arena *a, const char *dir)
+{
+	struct detected d = detect_profile(a, dir);
+
+	if (!d.profile)
+		return "default";
+	if (out_can_ask()) {
+		const char *question = arena_printf(
+			a, "sbx: there is '%s': begin with the profile '%s'?", d.file, d.profile);
+
+		return out_ask_yes(question) ? d.profile : "default";
+	}
+	log_info("there is '%s': the profile is '%s' ('sbx init default' would take the plain one; "
+		 "'sbx profile list' shows all)",
+		 d.file, d.profile);
+	return d.profile;
+}
+
+/* Launchers of what the profile is about, and the editor's settings.  sbx.ini is there. */
+static int set_up_vscode(struct arena *a, const char *dir, struct err *err)
+{
+	_cleanup_workplace_ struct workplace w = WORKPLACE_EMPTY;
+	const struct where where = {.dir = dir};
+	struct strv tools = {0};
+
+	if (open_project(a, &where, &w, err) < 0 || open_profile(a, &w, err) < 0)
+		return -1;
+	vscode_tools(a, w.profile, &tools);
+	if (tools.n == 0) {
+		(void)err_set(err, "cannot tell which programs VS Code should use for '%s'",
+			      w.project);
+		return err_hint(err, "extends = python, c, rust, node … in sbx.ini tells; or make "
+				     "launchers by sbx shim CMD");
+	}
+	if (shim_make(a, &w.store, w.project, (const char *const *)tools.v, err) < 0)
+		return -1;
+	return vscode_write(a, w.project, &tools, err);
+}
+
 static int init(const struct cli *cli, const void *values, struct err *err)
 {
 	const struct values *v = values;
-	const char *profile = cli->args.n ? cli->args.v[0] : "default";
+	const char *profile = cli->args.v[0];
 	_cleanup_buf_ struct buf b = {0};
 	const char *base = v->base;
 	const char *dir;
@@ -144,13 +191,19 @@ static int init(const struct cli *cli, const void *values, struct err *err)
 				"debian:bookworm");
 	if (v->bootstrap && bootstrap_name(cli->a, v->base, &base, err) < 0)
 		return -1;
-	if (check_word("profile", profile, err) < 0 ||
+	if ((profile && check_word("profile", profile, err) < 0) ||
 	    (v->base && check_word("base", v->base, err) < 0) ||
 	    (v->name && check_word("name", v->name, err) < 0) ||
 	    open_cwd(cli->a, v->where.dir, &dir, err) < 0 || check_place(cli->a, dir, err) < 0)
 		return -1;
 
 	const char *file = path_join(cli->a, dir, PROJECT_FILE);
+
+	/* In a project that is there already, only the editor is to be set up. */
+	if (v->vscode && !profile && access(file, F_OK) == 0)
+		return set_up_vscode(cli->a, dir, err);
+	if (!profile)
+		profile = propose(cli->a, dir);
 
 	compose(v, base, profile, &b);
 	if (check_text(cli->a, file, &b, err) < 0)
@@ -163,7 +216,9 @@ static int init(const struct cli *cli, const void *values, struct err *err)
 	log_info("wrote '%s'; next: sbx enter", file);
 	if (v->bootstrap && bootstrap_make(cli->a, dir, v->base, err) < 0)
 		return -1;
-	return v->base ? fetch(cli->a, dir, err) : 0;
+	if (v->base && fetch(cli->a, dir, err) < 0)
+		return -1;
+	return v->vscode ? set_up_vscode(cli->a, dir, err) : 0;
 }
 
 const struct command *cmd_init(void)
@@ -175,7 +230,8 @@ const struct command *cmd_init(void)
 			 .summary = "make the folder a project: write its sbx.ini",
 			 .details =
 				 "Make the current folder a project: write an sbx.ini that extends PROFILE\n"
-				 "(`sbx profile list` shows them; without it: default).  One that is there is kept.",
+				 "(`sbx profile list` shows them; without it, what the files in the folder\n"
+				 "speak for, else default).  One that is there is kept.",
 			 .opts = opts,
 			 .max_args = 1},
 		.values_size = sizeof(struct values),

@@ -1,6 +1,4 @@
 #include <string.h>
-#include <sys/stat.h>
-#include <time.h>
 
 #include "base/cleanup.h"
 #include "base/err.h"
@@ -12,7 +10,6 @@
 #include "cli/open.h"
 #include "cli/out.h"
 #include "cli/shim.h"
-#include "run/client.h"
 #include "store/project.h"
 
 struct values {
@@ -63,62 +60,12 @@ static int list(const struct cli *cli, const struct workplace *w, bool json, str
 	return out_write(&b, err);
 }
 
-/*
- * Is .sbx as old as the sandbox that runs?  One that came later is writable inside until the next start, and what
- * is in it runs outside.
- */
-static bool is_protected(const struct workplace *w, uint64_t uptime_ms)
-{
-	_cleanup_buf_ struct buf path = {0};
-	struct timespec now;
-	struct stat st;
-	int64_t start;
-
-	buf_printf(&path, "%s/.sbx", w->project);
-	if (lstat(path.p, &st) < 0 || clock_gettime(CLOCK_REALTIME, &now) < 0)
-		return false;
-	start = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000 - (int64_t)uptime_ms;
-	return (int64_t)st.st_ctim.tv_sec * 1000 + st.st_ctim.tv_nsec / 1000000 < start;
-}
-
-static int check_running(struct arena *a, const struct workplace *w, struct err *err)
-{
-	struct env *envs;
-	size_t n;
-
-	if (env_list(a, &w->store, &envs, &n, err) < 0)
-		return -1;
-	for (size_t i = 0; i < n; i++) {
-		struct env env = {.fd = -1};
-		struct client_info info = {0};
-		_cleanup_fd_ int sock = -1;
-		struct err why = {0};
-		bool runs;
-
-		if (!str_eq(envs[i].project, w->project) ||
-		    env_open_id(a, &w->store, envs[i].id, &env, &why) < 0)
-			continue;
-		runs = client_connect(&env, &sock, &why) == 0 &&
-		       client_info(sock, &info, &why) == 0;
-		env_done(&env);
-		if (!runs || is_protected(w, info.uptime_ms))
-			continue;
-		(void)err_set(err,
-			      "cannot make launchers in '%s': '.sbx' is writable in the sandbox "
-			      "that runs, until its next start",
-			      w->project);
-		return err_hint(err, "sbx stop %s, and then once more", envs[i].id);
-	}
-	return 0;
-}
-
 static int make(const struct cli *cli, const struct workplace *w, struct err *err)
 {
 	struct shim *v;
 	size_t n;
 
-	if (check_running(cli->a, w, err) < 0 ||
-	    shim_make(cli->a, w->project, cli->args.v, err) < 0 ||
+	if (shim_make(cli->a, &w->store, w->project, cli->args.v, err) < 0 ||
 	    shim_list(cli->a, w->project, &v, &n, err) < 0)
 		return -1;
 	for (size_t i = 0; i < n; i++)

@@ -102,24 +102,42 @@ bool out_can_ask(void)
 	return isatty(STDIN_FILENO) && isatty(STDERR_FILENO);
 }
 
-bool out_ask(const char *question)
+/* What was typed, without blanks; NULL: nothing could be read. */
+static const char *ask(const char *question, const char *choice, char *answer, size_t size)
 {
 	_cleanup_buf_ struct buf b = {0};
-	char answer[16] = "";
 	ssize_t n;
 
 	str_escape_text(&b, question, strlen(question));
-	buf_adds(&b, " [y/N] ");
+	buf_adds(&b, choice);
 	if (fs_write_all(STDERR_FILENO, b.p, b.len) < 0)
-		return false;
+		return NULL;
 	do
-		n = read(STDIN_FILENO, answer, sizeof(answer) - 1);
+		n = read(STDIN_FILENO, answer, size - 1);
 	while (n < 0 && errno == EINTR);
 	if (n <= 0)
-		return false;
+		return NULL;
 	answer[n] = '\0';
+	return str_trim(answer);
+}
 
-	const char *word = str_trim(answer);
-
+static bool is_yes(const char *word)
+{
 	return strcmp(word, "y") == 0 || strcmp(word, "Y") == 0 || strcmp(word, "yes") == 0;
+}
+
+bool out_ask(const char *question)
+{
+	char answer[16] = "";
+	const char *word = ask(question, " [y/N] ", answer, sizeof(answer));
+
+	return word && is_yes(word);
+}
+
+bool out_ask_yes(const char *question)
+{
+	char answer[16] = "";
+	const char *word = ask(question, " [Y/n] ", answer, sizeof(answer));
+
+	return word && (*word == '\0' || is_yes(word));
 }

@@ -37,4 +37,7 @@ bool out_can_ask(void);
 /* Ask `question` on the terminal; true for y or yes. */
 bool out_ask(const char *question);
 
+/* The same with yes as the answer of an empty line. */
+bool out_ask_yes(const char *question);
+
 #endif

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -16,6 +17,8 @@
 #include "base/path.h"
 #include "base/str.h"
 #include "cli/shell.h"
+#include "run/client.h"
+#include "store/env.h"
 
 /* The kernel reads that much of a first line, execve(2); with room for the rest of it. */
 #define LINE_MAX_SELF 200
@@ -140,7 +143,58 @@ static int make_one(int bin, const char *self, const char *name, struct err *err
 	return fs_write_atomic(bin, name, text.p, text.len, 0755, err);
 }
 
-int shim_make(struct arena *a, const char *project, const char *const *names, struct err *err)
+/*
+ * Is .sbx as old as the sandbox that runs?  One that came later is writable inside until the next start, and what
+ * is in it runs outside.
+ */
+static bool is_protected(const char *project, uint64_t uptime_ms)
+{
+	_cleanup_buf_ struct buf path = {0};
+	struct timespec now;
+	struct stat st;
+	int64_t start;
+
+	buf_printf(&path, "%s/.sbx", project);
+	if (lstat(path.p, &st) < 0 || clock_gettime(CLOCK_REALTIME, &now) < 0)
+		return false;
+	start = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000 - (int64_t)uptime_ms;
+	return (int64_t)st.st_ctim.tv_sec * 1000 + st.st_ctim.tv_nsec / 1000000 < start;
+}
+
+static int check_running(struct arena *a, const struct store *s, const char *project,
+			 struct err *err)
+{
+	struct env *envs;
+	size_t n;
+
+	if (env_list(a, s, &envs, &n, err) < 0)
+		return -1;
+	for (size_t i = 0; i < n; i++) {
+		struct env env = {.fd = -1};
+		struct client_info info = {0};
+		_cleanup_fd_ int sock = -1;
+		struct err why = {0};
+		bool runs;
+
+		if (!str_eq(envs[i].project, project) ||
+		    env_open_id(a, s, envs[i].id, &env, &why) < 0)
+			continue;
+		runs = client_connect(&env, &sock, &why) == 0 &&
+		       client_info(sock, &info, &why) == 0;
+		env_done(&env);
+		if (!runs || is_protected(project, info.uptime_ms))
+			continue;
+		(void)err_set(err,
+			      "cannot make launchers in '%s': '.sbx' is writable in the sandbox "
+			      "that runs, until its next start",
+			      project);
+		return err_hint(err, "sbx stop %s, and then once more", envs[i].id);
+	}
+	return 0;
+}
+
+int shim_make(struct arena *a, const struct store *s, const char *project, const char *const *names,
+	      struct err *err)
 {
 	/* The path of a program of this machine: nothing for a repository. */
 	static const char ignore[] = "*\n";
@@ -152,7 +206,7 @@ int shim_make(struct arena *a, const char *project, const char *const *names, st
 			return -1;
 	if (!self)
 		return err_set(err, "cannot tell where sbx itself lies");
-	if (open_bin(project, true, &bin, err) < 0)
+	if (check_running(a, s, project, err) < 0 || open_bin(project, true, &bin, err) < 0)
 		return -1;
 	if (faccessat(bin, ".gitignore", F_OK, AT_SYMLINK_NOFOLLOW) < 0 &&
 	    fs_write_atomic(bin, ".gitignore", ignore, strlen(ignore), 0644, err) < 0)

@@ -14,6 +14,7 @@
 struct arena;
 struct buf;
 struct err;
+struct store;
 struct strv;
 
 #define SHIM_FOLDER ".sbx/bin"
@@ -33,8 +34,12 @@ enum shim_state shim_judge(const char *self, const char *name, const struct buf 
 /* No slash, no leading dot or dash, nothing that a terminal obeys: else ERR_USAGE. */
 int shim_check_name(const char *name, struct err *err);
 
-/* Make the launchers, or make them anew.  One of the name that is not sbx's is an error, and stays. */
-int shim_make(struct arena *a, const char *project, const char *const *names, struct err *err);
+/*
+ * Make the launchers, or make them anew.  One of the name that is not sbx's is an error, and stays; so is a sandbox of
+ * the project that runs, in which .sbx is not read-only yet.
+ */
+int shim_make(struct arena *a, const struct store *s, const char *project, const char *const *names,
+	      struct err *err);
 
 /* Remove launchers; all must be there, and sbx's. */
 int shim_remove(struct arena *a, const char *project, const char *const *names, struct err *err);
