@@ -18,8 +18,10 @@
 #include "cli/history.h"
 #include "cli/lock.h"
 #include "cli/passed.h"
+#include "cli/share.h"
 #include "conf/trust.h"
 #include "plan/host.h"
+#include "plan/host_share.h"
 #include "plan/plan.h"
 #include "run/client.h"
 #include "store/dirs.h"
@@ -189,6 +191,7 @@ int open_plan(struct arena *a, const struct workplace *w, const struct plan **re
 
 	if (host_probe(a, w->store.fd, on_host(w), &facts, err) < 0)
 		return -1;
+	host_share(a, w->profile, &facts);
 	if (made && w->env.image.ref) {
 		base_facts(a, &w->store, &w->env, facts.shell, &image);
 		env.image = &image;
@@ -280,6 +283,8 @@ static int connect_or_start(struct arena *a, struct workplace *w, const struct p
 	if (other)
 		log_warn("the layers of '%s' were made over another host (%s): they may not fit",
 			 w->env.id, other);
+	if (share_prepare(a, w, err) < 0)
+		return -1;
 	return client_start(*ret_plan, &w->env, w->digest, ret_sock, err);
 }
 

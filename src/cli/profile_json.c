@@ -128,6 +128,11 @@ json_t *profile_json(const struct profile *p)
 			    json_pack("{s:s, s:b}", "seccomp",
 				      seccomp_mode_name(p->security.seccomp), "nested",
 				      (int)p->security.nested.on));
+	json_object_set_new(o, "share",
+			    json_pack("{s:b, s:b, s:b, s:b, s:b}", "ssh-agent",
+				      (int)p->share.ssh_agent.on, "git", (int)p->share.git.on,
+				      "wayland", (int)p->share.wayland.on, "x11",
+				      (int)p->share.x11.on, "gpu", (int)p->share.gpu.on));
 	json_object_set_new(o, "build", build_steps(p));
 	json_object_set_new(
 		o, "commit",

@@ -155,7 +155,7 @@ static void print_scalar(struct printer *p, const struct key *key, const struct 
 	print_line(p, key, &line, at);
 }
 
-/* Is there something to print: a limit that nobody set has no value. */
+/* Is there something to print: a limit that nobody set has no value, and nothing is shared unasked. */
 static bool has_value(const struct key *key, const struct profile *profile)
 {
 	const char *base = (const char *)profile;
@@ -163,7 +163,7 @@ static bool has_value(const struct key *key, const struct profile *profile)
 
 	if (key->flags & KEY_OWN)
 		return at->file && key->at < sizeof(struct profile);
-	return at->file || !str_eq(key->section, "limits");
+	return at->file || (!str_eq(key->section, "limits") && !str_eq(key->section, "share"));
 }
 
 void profile_print(const struct profile *profile, struct buf *ret)

@@ -126,6 +126,10 @@ struct profile {
 		struct origin seccomp_at;
 		struct bool_value nested;
 	} security;
+	/* What of the user's session is shown inside. */
+	struct {
+		struct bool_value ssh_agent, git, wayland, x11, gpu;
+	} share;
 	LIST_OF(struct build_value) build; /* in the order written, those of parents first */
 	LIST_OF(struct text_value) commit_exclude; /* patterns: sbx.ini(5), store/diff.h */
 	struct {

@@ -113,6 +113,25 @@ static void ask_security(struct asking *t, const struct profile *p)
 		ask(t, "user namespaces of its own: nested = yes", &p->security.nested.at);
 }
 
+static void ask_share(struct asking *t, const struct profile *p)
+{
+	const struct {
+		const struct bool_value *value;
+		const char *what;
+	} shared[] = {
+		{&p->share.ssh_agent,
+		 "the use of your ssh keys, through the agent: ssh-agent = yes"},
+		{&p->share.git, "your name and mail address, as git has them: git = yes"},
+		{&p->share.wayland, "your Wayland display: wayland = yes"},
+		{&p->share.x11, "your X11 display, on which it may see and type: x11 = yes"},
+		{&p->share.gpu, "the device nodes of the GPU: gpu = yes"},
+	};
+
+	for (size_t i = 0; i < sizeof(shared) / sizeof(shared[0]); i++)
+		if (shared[i].value->on && !shared[i].value->at.trusted)
+			ask(t, shared[i].what, &shared[i].value->at);
+}
+
 static void ask_env(struct asking *t, const struct profile *p)
 {
 	for (size_t i = 0; i < p->env.n; i++) {
@@ -133,6 +152,7 @@ void trust_requests(struct arena *a, const struct profile *p, const char *projec
 	ask_mounts(&t, p);
 	ask_network(&t, p);
 	ask_security(&t, p);
+	ask_share(&t, p);
 	ask_env(&t, p);
 	*ret = t.list.v;
 	*ret_n = t.list.n;

@@ -55,6 +55,14 @@ struct host_facts {
 	bool cgroup_delegated;   /* a cgroup v2 folder that this user may write */
 	const char *resolv_conf; /* text of the host's /etc/resolv.conf ("" where there is none) */
 
+	/* the user's session: only where the profile shares it (host_share.h); NULL: not there */
+	const char *ssh_agent; /* the socket */
+	const char *wayland;   /* the socket */
+	const char *x11;       /* the socket */
+	const char *display;   /* of it: ":0" */
+	const char *git_name, *git_mail;
+	const char *const *gpu; /* device nodes, sorted; NULL-terminated */
+
 	/* the host's root as a base */
 	struct host_entry *entries;
 	size_t n_entries;

@@ -130,5 +130,5 @@ int plan_mounts(struct making *m, struct err *err)
 		add_fixed(m, sys_steps, N(sys_steps));
 	}
 	add_fixed(m, proc_steps, N(proc_steps));
-	return plan_binds(m, err);
+	return plan_share(m, err) < 0 ? -1 : plan_binds(m, err);
 }

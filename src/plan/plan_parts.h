@@ -18,7 +18,8 @@ struct making {
 	const struct host_facts *facts;
 	const struct plan_env *env;
 	struct plan *plan;
-	size_t cap_mounts; /* room in plan->mounts */
+	size_t cap_mounts;         /* room in plan->mounts */
+	const char *share_vars[5]; /* NAME=value, NULL-terminated */
 };
 
 /* plan_refuse.c: what the profile asks and sbx cannot do yet. */
@@ -37,6 +38,8 @@ int plan_net(struct making *m, struct err *err);
 /* plan_mounts.c: the steps sbx itself lays down; plan_binds.c: home, project, the profile's. */
 int plan_mounts(struct making *m, struct err *err);
 int plan_binds(struct making *m, struct err *err);
+/* plan_share.c: what [share] shows of the user's session; with the variables that name it, "NAME=value". */
+int plan_share(struct making *m, struct err *err);
 struct mount_step *plan_step(struct making *m, enum mount_kind kind, const char *target);
 
 /* plan_accounts.c: /etc/passwd and /etc/group of the environment's image, with the user in them. */

@@ -96,6 +96,11 @@ static void put_own(struct making *m, struct vars *vars)
 	put(vars, "container", "sbx");
 	put(vars, "SBX", plan->name);
 	put(vars, "SBX_PROJECT", plan->project);
+	for (const char *const *v = m->share_vars; *v; v++) {
+		size_t n = strcspn(*v, "=");
+
+		put(vars, arena_strndup(m->a, *v, n), *v + n + 1);
+	}
 }
 
 void plan_vars(struct making *m)

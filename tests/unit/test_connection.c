@@ -1,6 +1,7 @@
 /* Connection files: text to data, and the file for inside.  What uses them, cli/kernel_exec with cli/kernelspec,
  * cli/inside, run/relay, run/client_dial and run/command_dial, is covered by tests/cli/test_kernel.py with a real
- * front end; cli/jupyter and cli/jupyter_install by tests/cli/test_jupyter.py, in a real browser. */
+ * front end; cli/jupyter and cli/jupyter_install by tests/cli/test_jupyter.py, in a real browser;
+ * cli/share, plan/plan_share and plan/host_share by tests/cli/test_share.py. */
 #include "base/err.h"
 #include "base/mem.h"
 #include "base/str.h"

@@ -23,6 +23,10 @@ static void assert_json(const char *profile, const char *expected)
 	assert_string_equal(x, y);
 }
 
+#define SHARED_NOTHING                                                                          \
+	"\"share\": {\"ssh-agent\": false, \"git\": false, \"wayland\": false, \"x11\": false," \
+	"           \"gpu\": false},"
+
 static void test_defaults(void **state)
 {
 	(void)state;
@@ -34,7 +38,7 @@ static void test_defaults(void **state)
 		"\"network\": {\"mode\": \"slirp\", \"driver\": \"auto\", \"ports\": []},"
 		"\"limits\": {\"memory\": null, \"millicpus\": null, \"pids\": null,"
 		"             \"best-effort\": false},"
-		"\"security\": {\"seccomp\": \"default\", \"nested\": false},"
+		"\"security\": {\"seccomp\": \"default\", \"nested\": false}," SHARED_NOTHING
 		"\"build\": [], \"commit\": {\"exclude\": []}, \"sandbox\": {\"linger_ms\": 30000}}");
 }
 
@@ -59,7 +63,7 @@ static void test_everything(void **state)
 		"  {\"address\": \"::1\", \"host\": 81, \"inside\": 81, \"protocol\": \"tcp\"}]},"
 		"\"limits\": {\"memory\": 4294967296, \"millicpus\": 500, \"pids\": 512,"
 		"             \"best-effort\": true},"
-		"\"security\": {\"seccomp\": \"strict\", \"nested\": true},"
+		"\"security\": {\"seccomp\": \"strict\", \"nested\": true}," SHARED_NOTHING
 		"\"build\": [{\"run\": \"apt-get update && apt-get install -y build-essential\"},"
 		"            {\"run\": \"a; b\"}],"
 		"\"commit\": {\"exclude\": [\"/var/cache/a b;c/**/[!x]*.deb\", \"__pycache__/\"]},"
