@@ -2,6 +2,7 @@
 A1, A7, A9, C9)."""
 
 import os
+import re
 import subprocess
 
 import harness
@@ -304,6 +305,36 @@ def test_A7_nothing_of_the_image_is_loaded_by_sbx():
         # It would have been seen.
         p.run("id").ok()
         p.run("ls", "/MARK").ok()
+
+
+@harness.limit(120)
+def test_A7_no_library_of_the_root_is_opened_by_sbx():
+    """strace of a start on an image: after the pivot, nobody opens a .so before it becomes the user's command."""
+    if harness.has_subids():
+        return  # newuidmap is set-user-id, and is not under a tracer: the other user's run tells.
+    strace = harness.need_program("strace")
+    with Project(on("tar:root.tar") + "[sandbox]\nlinger = 0\n") as p:
+        write_tar(p, "root.tar", roots.system())
+        p.run("true").ok()
+        harness.command([strace, "-f", "-qq", "-o", p.path("trace"), "-e", "trace=execve,open,openat,openat2,pivot_root",
+                         harness.SBX, "run", "--", "/usr/bin/cat", "/etc/issue"], cwd=p.dir, env=p.env, limit=60).ok()
+        p.sbx("stop")
+        with open(p.path("trace"), encoding="utf-8", errors="replace") as f:
+            lines = f.read().splitlines()
+        pivoted = [n for n, line in enumerate(lines) if "pivot_root(" in line]
+        check(pivoted, "the trace shows the pivot")
+        commands, early, loaded = set(), [], 0
+        for line in lines[pivoted[0]:]:
+            pid, _, call = line.partition(" ")
+            if "execve(" in call:
+                commands.add(pid)
+            elif re.search(r"open.*\.so[.\d]*\"", call) and "= -1" not in call:
+                loaded += pid in commands
+                if pid not in commands:
+                    early.append(line)
+        equal(len(commands), 1, "programs that were started inside")
+        check(loaded > 0, "the command itself loads some")
+        check(not early, "opened by sbx: " + "; ".join(early[:5]))
 
 
 def test_C9_pipes_for_accounts_hang_nothing():
