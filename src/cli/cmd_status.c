@@ -13,9 +13,11 @@
 #include "cli/lock.h"
 #include "cli/open.h"
 #include "cli/out.h"
+#include "cli/ports_show.h"
 #include "conf/profile.h"
 #include "plan/plan.h"
 #include "run/client.h"
+#include "run/ports.h"
 
 struct values {
 	struct where where;
@@ -44,6 +46,8 @@ struct status {
 	bool running;
 	bool old_profile; /* it runs what sbx.ini said before */
 	struct client_info info;
+	struct port *ports; /* published now */
+	size_t n_ports;
 };
 
 static int ask_running(struct status *s, struct err *err)
@@ -123,6 +127,34 @@ static void ask_layers(struct arena *a, struct status *s)
 	s->other = history_other_host(a, s->w, true);
 }
 
+static void line(struct buf *b, const char *key, const char *value)
+{
+	out_cell(b, key, 13);
+	out_cell(b, value ? value : "-", 0);
+	buf_adds(b, "\n");
+}
+
+/* One that has no network of its own has none. */
+static void ask_ports(struct arena *a, struct status *s)
+{
+	struct err why = {0};
+
+	if (s->running)
+		(void)ports_list(a, &s->w->env, &s->ports, &s->n_ports, &why);
+}
+
+static void add_ports(struct arena *a, const struct status *s, struct buf *b)
+{
+	for (size_t i = 0; i < s->n_ports; i++) {
+		const struct port *p = &s->ports[i];
+
+		line(b, i ? "" : "ports",
+		     arena_printf(a, "%s -> %u%s%s%s", ports_name(a, p), (unsigned)p->inside,
+				  p->errnum ? " (" : "", p->errnum ? ports_state(p) : "",
+				  p->errnum ? ")" : ""));
+	}
+}
+
 static int print_json(const struct status *s, struct err *err)
 {
 	const struct workplace *w = s->w;
@@ -152,16 +184,10 @@ static int print_json(const struct status *s, struct err *err)
 	json_object_set_new(o, "layer", out_json_string(s->layer));
 	json_object_set_new(o, "layer_host", out_json_string(s->other));
 	json_object_set_new(o, "network", out_json_string(net_mode_name(w->profile->net.mode)));
+	json_object_set_new(o, "ports", ports_json(s->ports, s->n_ports));
 	json_object_set_new(o, "home", out_json_string(s->home));
 	json_object_set_new(o, "trouble", out_json_string(s->trouble));
 	return out_json(o, err);
-}
-
-static void line(struct buf *b, const char *key, const char *value)
-{
-	out_cell(b, key, 13);
-	out_cell(b, value ? value : "-", 0);
-	buf_adds(b, "\n");
 }
 
 /* "3, the last 0123456789ab (tools)" */
@@ -208,6 +234,7 @@ static int print_text(struct arena *a, const struct status *s, struct err *err)
 				      : s->image);
 	line(&b, "layers", layers(a, w));
 	line(&b, "network", net_mode_name(w->profile->net.mode));
+	add_ports(a, s, &b);
 	line(&b, "home", s->home);
 	if (s->running && s->old_profile)
 		line(&b, "note",
@@ -241,6 +268,7 @@ static int status(const struct cli *cli, const void *values, struct err *err)
 	if (ask_running(&s, err) < 0)
 		return -1;
 	ask_plan(cli->a, &s);
+	ask_ports(cli->a, &s);
 	return v->json ? print_json(&s, err) : print_text(cli->a, &s, err);
 }
 

@@ -128,6 +128,8 @@ def test_text():
     """The list for people."""
     with Project(NO_NET) as p, Server(p):
         port, = added(p, "0:7000")
+        match(rf"^ports +127\.0\.0\.1:{port} -> 7000$", p.sbx("status").ok().out, "status")
+        equal(p.sbx("status", "--json").json()["ports"], listed(p), "the ports of status")
         match(rf"^HOST +INSIDE +CONNECTIONS +FROM +STATE\n127\.0\.0\.1:{port} +7000 +0 +add +published\n\Z",
               p.sbx("port", "list").ok().out, "the list")
 
