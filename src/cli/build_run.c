@@ -15,6 +15,7 @@
 #include "cli/build_recipe.h"
 #include "cli/build_steps.h"
 #include "cli/care.h"
+#include "cli/passed.h"
 #include "plan/plan.h"
 #include "run/client.h"
 #include "run/view.h"
@@ -87,6 +88,20 @@ static int run_in(const struct plan *plan, struct env *env, const struct client_
 	return r;
 }
 
+/* How the network is reached, where the profile passes that: no part of what is built, nor of its key. */
+static void add_proxies(const struct build *b, struct strv *vars)
+{
+	static const char *const names[] = {"http_proxy", "https_proxy", "ftp_proxy",   "all_proxy",
+					    "no_proxy",   "HTTP_PROXY",  "HTTPS_PROXY", "FTP_PROXY",
+					    "ALL_PROXY",  "NO_PROXY"};
+	const char *const *all = passed_env(b->a, b->profile, (const char *const *)environ);
+
+	for (; *all; all++)
+		for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+			if (str_starts(*all, names[i]) && (*all)[strlen(names[i])] == '=')
+				strv_put_env(b->a, vars, *all);
+}
+
 static int run(struct build *b, struct build_stage *stage, struct env *env, const struct plan *plan,
 	       void *arg, struct err *err)
 {
@@ -108,6 +123,8 @@ static int run(struct build *b, struct build_stage *stage, struct env *env, cons
 		if (!build_lookup(stage, "HOME"))
 			strv_put_env(b->a, &vars, arena_printf(b->a, "HOME=%s", user.home));
 	}
+	if (b->of_profile)
+		add_proxies(b, &vars);
 	request.env = (const char *const *)vars.v;
 	if (run_in(plan, env, &request, &status, err) < 0)
 		return -1;

@@ -96,6 +96,15 @@ def test_what_changed_is_told_and_gone_over_to():
         match(older, p.run("true").ok().err, "steps that are new")
 
 
+@harness.limit(60)
+def test_proxies_are_passed_and_are_no_part_of_a_step():
+    with project("[build]\nrun = echo x$http_proxy$OTHER > /seen\n", NO_NET + "[env]\npass = http_proxy OTHER\n") as p:
+        p.allow()
+        env = dict(p.env, http_proxy="http://192.0.2.1:3128", OTHER="other")
+        equal(p.run("cat", "/seen", env=env).ok().out, "xhttp://192.0.2.1:3128\n", "what a step sees")
+        match("1 step from the cache", p.sbx("build", env=dict(p.env, http_proxy="http://192.0.2.9:1")).ok().err, "another proxy")
+
+
 @harness.limit(120)
 def test_a_step_that_fails():
     """It is named with its line; no environment is made, and what was done before it is not done again."""
