@@ -271,7 +271,7 @@ static int cp(const struct cli *cli, const void *values, struct err *err)
 	const struct values *v = values;
 	_cleanup_workplace_ struct workplace w = WORKPLACE_EMPTY;
 	struct where where = v->where;
-	struct job job = {.outside = -1};
+	struct job job = {.src = {.path = ""}, .dst = {.path = ""}, .outside = -1};
 	_cleanup_fd_ int outside = -1;
 	_cleanup_fd_ int sock = -1;
 	const struct plan *plan;

@@ -154,7 +154,7 @@ static struct strv words_of(struct arena *a, const char *spec, bool *ret_repeats
 		spec += skip + n;
 		if (str_eq(word, "..."))
 			*ret_repeats = true;
-		else if (*word && !str_eq(word, "--"))
+		else if (*word && !str_eq(word, "--") && !str_eq(word, "|"))
 			strv_push(a, &words, word);
 	}
 	return words;
@@ -178,16 +178,30 @@ static void offer_of_alternative(const struct state *s, const char *spec)
 		offer_value(s, "", s->table->name, words.v[at]);
 }
 
+/* Where the alternative ends: at a bar outside of brackets. */
+static size_t alternative_length(const char *spec)
+{
+	size_t depth = 0;
+	size_t n = 0;
+
+	for (; spec[n]; n++) {
+		depth += spec[n] == '[';
+		depth -= spec[n] == ']' && depth > 0;
+		if (depth == 0 && str_starts(spec + n, " | "))
+			break;
+	}
+	return n;
+}
+
 static void offer_arguments(const struct state *s)
 {
 	const char *spec = s->table->args;
 
 	while (spec && *spec) {
-		const char *bar = strstr(spec, " | ");
+		size_t n = alternative_length(spec);
 
-		offer_of_alternative(s,
-				     bar ? arena_strndup(s->a, spec, (size_t)(bar - spec)) : spec);
-		spec = bar ? bar + 3 : NULL;
+		offer_of_alternative(s, arena_strndup(s->a, spec, n));
+		spec += n + strspn(spec + n, " |");
 	}
 }
 

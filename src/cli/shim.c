@@ -225,7 +225,7 @@ int shim_remove(struct arena *a, const char *project, const char *const *names, 
 	if (open_bin(project, false, &bin, err) < 0)
 		return -1;
 	for (const char *const *n = names; *n; n++) {
-		enum shim_state state;
+		enum shim_state state = SHIM_FOREIGN;
 
 		if (shim_check_name(*n, err) < 0)
 			return -1;

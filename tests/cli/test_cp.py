@@ -6,6 +6,7 @@ import os
 import stat
 
 import harness
+import roots
 from harness import NO_NET, Project, absent, check, equal, fewer, limit, match
 
 FAILED, USAGE = 125, 2
@@ -100,6 +101,29 @@ def test_folders():
         equal(p.run("sudo", "stat", "-c", "%U", "/opt/top/a/b").ok().out, "root\n", "owner inside")
         # What commit takes is what was copied.
         match("/opt/top/plain", p.sbx("diff", "--name-only").ok().out, "the diff")
+
+
+def test_image():
+    """On an image, of which the root is the kernel's overlay: the same; no program of the image is needed for it."""
+    with Project() as p:
+        with open(p.path("root.tar"), "wb") as f:
+            f.write(roots.tar_of(roots.system()))
+        p.write("sbx.ini", "[base]\nimage = tar:root.tar\n" + NO_NET)
+        top = planted(p.parent, "top")
+        p.sbx("cp", top, ":/srv").ok()
+        p.sbx("cp", top + "/plain", ":/etc/passwd.new").ok()
+        p.sh("test -f /etc/passwd.new").ok()
+        out = os.path.join(p.parent, "out")
+        p.sbx("cp", ":/srv/top" if p.sh("test -d /srv/top").status == 0 else ":/srv", out).ok()
+        equal(tree(out), tree(top), "out again")
+        p.sbx("stop").ok()
+        p.sh("test -f /etc/passwd.new").ok()
+        outside = canaries(p)
+        before = tree(outside)
+        os.symlink(outside, os.path.join(p.parent, "way"))
+        p.sbx("cp", os.path.join(p.parent, "way"), ":/way").ok()
+        match("No such file", p.sbx("cp", p.path("root.tar"), ":/way/").ok(FAILED).err, "by a link to what is only outside")
+        equal(tree(outside), before, "outside")
 
 
 def test_setuid_and_closed():

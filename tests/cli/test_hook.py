@@ -157,6 +157,16 @@ def test_prompt_commands_of_bash():
             equal(r.out, "2 0 '${__sbx_segment-}new 2 '\n", before)
 
 
+def test_status_behind_it():
+    """What stands behind the hook in PROMPT_COMMAND finds $? as it was; with `set -e` the shell goes on."""
+    with Project() as p:
+        script = f"""eval "$({harness.SBX} hook bash)"; PROMPT_COMMAND+=$'\\nlast=$?'
+            fail() {{ return 5; }}; fail; eval "$PROMPT_COMMAND"; echo "last $last"
+            set -eu; cd /; ! true; eval "$PROMPT_COMMAND"; echo went on"""
+        r = harness.command(["/bin/bash", "--norc", "-c", script], cwd=p.dir).ok()
+        equal(r.out, "last 5\nwent on\n", "what it says")
+
+
 ESCAPES = "[profile]\nname = \x1b[31mred\n"
 
 

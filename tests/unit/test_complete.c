@@ -27,6 +27,10 @@ static const struct opt_table tables[] = {
 	 .summary = "profiles",
 	 .opts = no_opts},
 	{.name = "save", .args = "[WHAT]", .summary = "write", .opts = no_opts},
+	{.name = "kernel",
+	 .args = "add|rm [TAG | -- CMD ...]",
+	 .summary = "kernels",
+	 .opts = no_opts},
 	{.name = "rest", .args = "FILE|sock [TAG ...]", .summary = "rest", .opts = no_opts},
 };
 
@@ -103,6 +107,8 @@ static void arguments(void **state)
 	assert_completes("profile list ", "");
 	assert_completes("profile check ", ":files\n");
 	assert_completes("save ", "tags-1\nimages-1\n");
+	assert_completes("kernel ", "add\nrm\n");
+	assert_completes("kernel rm ", "tags-1\n");
 	assert_completes("rest s", ":files\nsock\n");
 	assert_completes("rest x y z ", "tags-1\n");
 }
