@@ -204,21 +204,26 @@ static const char *layers(struct arena *a, const struct workplace *w)
 			    top->message[0] ? ")" : "");
 }
 
+static void add_state(const struct status *s, struct buf *b)
+{
+	if (!s->running) {
+		buf_adds(b, s->w->env.id ? "stopped" : "not made yet (sbx enter makes it)");
+		return;
+	}
+	buf_adds(b, "running for ");
+	out_duration(b, s->info.uptime_ms);
+	buf_printf(b, ", %" PRIu32 " command%s, %" PRIu32 " process%s", s->info.commands,
+		   s->info.commands == 1 ? "" : "s", s->info.processes,
+		   s->info.processes == 1 ? "" : "es");
+}
+
 static int print_text(struct arena *a, const struct status *s, struct err *err)
 {
 	_cleanup_buf_ struct buf b = {0};
 	_cleanup_buf_ struct buf state = {0};
 	const struct workplace *w = s->w;
 
-	if (s->running) {
-		buf_adds(&state, "running for ");
-		out_duration(&state, s->info.uptime_ms);
-		buf_printf(&state, ", %" PRIu32 " command%s, %" PRIu32 " process%s",
-			   s->info.commands, s->info.commands == 1 ? "" : "s", s->info.processes,
-			   s->info.processes == 1 ? "" : "es");
-	} else {
-		buf_adds(&state, w->env.id ? "stopped" : "not made yet (sbx enter makes it)");
-	}
+	add_state(s, &state);
 	line(&b, "name", s->name);
 	line(&b, "project", w->project);
 	line(&b, "environment",

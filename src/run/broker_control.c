@@ -120,13 +120,13 @@ static int compare(const void *x, const void *y)
 
 static void list(const struct broker *b, int sock)
 {
-	const struct published **all = xcalloc(PORTS_MAX + 1, sizeof(*all));
+	const struct published **all = xcalloc(PORTS_MAX + 1, sizeof(void *));
 	struct ports_msg msg = {0};
 	size_t n = 0;
 
 	for (const struct published *p = b->published; p && n < PORTS_MAX; p = p->next)
 		all[n++] = p;
-	qsort(all, n, sizeof(*all), compare);
+	qsort(all, n, sizeof(void *), compare);
 	for (size_t i = 0; i < n; i++) {
 		struct port *to = &msg.u.port[msg.n++];
 

@@ -69,6 +69,12 @@ union control {
 	struct cmsghdr align;
 };
 
+/* As bytes: what a key does not use is zero. */
+static bool same(const void *a, const void *b)
+{
+	return memcmp(a, b, sizeof(struct key)) == 0;
+}
+
 static unsigned bucket_of(const struct key *key)
 {
 	const unsigned char *p = (const unsigned char *)key;
@@ -170,7 +176,7 @@ static struct peer *find_or_make(struct datagrams *d, const struct key *key)
 	struct peer **bucket = &d->bucket[bucket_of(key)];
 	struct peer *p = *bucket;
 
-	while (p && memcmp(&p->key, key, sizeof(*key)) != 0)
+	while (p && !same(&p->key, key))
 		p = p->next;
 	if (p)
 		return p;

@@ -178,8 +178,10 @@ void joints_done(struct joints *r)
 		return;
 	while (dequeue(r))
 		;
-	while (r->all)
-		end_joint(r->all, true);
+	for (struct joint *c = r->all, *next; c; c = next) {
+		next = c->next;
+		end_joint(c, true);
+	}
 	while ((t = r->tubes)) {
 		r->tubes = t->next;
 		close_tube(r, t);
@@ -296,37 +298,40 @@ static int drain(struct joints *r, struct flow *f, struct end *dst)
 	return 0;
 }
 
-/* From end[i] to the other one. */
-static enum progress move(struct joints *r, struct joint *c, int i)
+/* One step from end[i] to the other one: something moved, nothing can, or all is over. */
+static enum progress step(struct joints *r, struct joint *c, int i)
 {
 	struct flow *f = &c->flow[i];
 	struct end *src = &c->end[i];
 	struct end *dst = &c->end[!i];
 
-	for (int round = 0; round < ROUNDS; round++) {
-		if (f->done)
+	if (f->done)
+		return MOVE_IDLE;
+	if (f->tube || f->copy) {
+		if (!dst->writable)
 			return MOVE_IDLE;
-		if (f->tube || f->copy) {
-			if (!dst->writable)
-				return MOVE_IDLE;
-			if (drain(r, f, dst) < 0)
-				return MOVE_BROKEN;
-			continue;
-		}
-		/* After a reset it is none. */
-		if (f->eof && c->broken)
-			return MOVE_BROKEN;
-		if (f->eof) {
-			(void)shutdown(dst->watch.fd, SHUT_WR);
-			f->done = true;
-			return MOVE_IDLE;
-		}
-		if (!src->readable || !dst->writable)
-			return MOVE_IDLE;
-		if (fill(r, f, src) < 0)
-			return MOVE_BROKEN;
+		return drain(r, f, dst) < 0 ? MOVE_BROKEN : MOVE_MORE;
 	}
-	return MOVE_MORE;
+	/* After a reset it is none. */
+	if (f->eof && c->broken)
+		return MOVE_BROKEN;
+	if (f->eof) {
+		(void)shutdown(dst->watch.fd, SHUT_WR);
+		f->done = true;
+		return MOVE_IDLE;
+	}
+	if (!src->readable || !dst->writable)
+		return MOVE_IDLE;
+	return fill(r, f, src) < 0 ? MOVE_BROKEN : MOVE_MORE;
+}
+
+static enum progress move(struct joints *r, struct joint *c, int i)
+{
+	enum progress p = MOVE_MORE;
+
+	for (int round = 0; round < ROUNDS && p == MOVE_MORE; round++)
+		p = step(r, c, i);
+	return p;
 }
 
 static void work_on(struct joints *r, struct joint *c)

@@ -105,6 +105,7 @@ int net_start_pasta(const struct plan *plan, pid_t pid, int run_fd, struct servi
 	char path[64];
 	char ns[32];
 	char fifo[48];
+	static const char dns[] = "--dns-forward=" PLAN_PASTA_DNS;
 	_cleanup_fd_ int netns = -1;
 	_cleanup_fd_ int ready = -1;
 	_cleanup_fd_ int run = fcntl(run_fd, F_DUPFD_CLOEXEC, 3);
@@ -136,7 +137,7 @@ int net_start_pasta(const struct plan *plan, pid_t pid, int run_fd, struct servi
 		"--udp-ports=none",
 		"--tcp-ns=none",
 		"--udp-ns=none",
-		"--dns-forward=" PLAN_PASTA_DNS,
+		dns,
 		"--ns-ifname=tap0",
 		"--pid",
 		fifo,
