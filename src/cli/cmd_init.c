@@ -177,6 +177,15 @@ static int set_up_vscode(struct arena *a, const char *dir, struct err *err)
 	return vscode_write(a, w.project, &tools, err);
 }
 
+static int check_words(const struct values *v, const char *profile, struct err *err)
+{
+	if (profile && check_word("profile", profile, err) < 0)
+		return -1;
+	if (v->base && check_word("base", v->base, err) < 0)
+		return -1;
+	return v->name ? check_word("name", v->name, err) : 0;
+}
+
 static int init(const struct cli *cli, const void *values, struct err *err)
 {
 	const struct values *v = values;
@@ -191,10 +200,8 @@ static int init(const struct cli *cli, const void *values, struct err *err)
 				"debian:bookworm");
 	if (v->bootstrap && bootstrap_name(cli->a, v->base, &base, err) < 0)
 		return -1;
-	if ((profile && check_word("profile", profile, err) < 0) ||
-	    (v->base && check_word("base", v->base, err) < 0) ||
-	    (v->name && check_word("name", v->name, err) < 0) ||
-	    open_cwd(cli->a, v->where.dir, &dir, err) < 0 || check_place(cli->a, dir, err) < 0)
+	if (check_words(v, profile, err) < 0 || open_cwd(cli->a, v->where.dir, &dir, err) < 0 ||
+	    check_place(cli->a, dir, err) < 0)
 		return -1;
 
 	const char *file = path_join(cli->a, dir, PROJECT_FILE);
