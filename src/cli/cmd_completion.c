@@ -7,6 +7,7 @@
 #include "cli/out.h"
 #include "cli/shell.h"
 #include "conf/profile.h"
+#include "run/ports.h"
 #include "store/image.h"
 #include "store/project.h"
 #include "store/tag.h"
@@ -86,9 +87,22 @@ static void add_profiles(struct arena *a, struct strv *ret)
 		strv_push(a, ret, v[i].name);
 }
 
+/* Those that are published; where nothing runs, those of the profile. */
 static void add_ports(struct world *x, struct arena *a, struct strv *ret)
 {
-	if (!x->project || open_profile(a, &x->w, NULL) < 0)
+	struct err why = {0};
+	struct port *ports;
+	size_t n;
+
+	if (!x->project)
+		return;
+	if (open_env(a, &x->w, &why) == 0 && ports_list(a, &x->w.env, &ports, &n, &why) == 0) {
+		for (size_t i = 0; i < n; i++)
+			strv_pushf(a, ret, "%u%s", (unsigned)ports[i].host,
+				   ports[i].udp ? "/udp" : "");
+		return;
+	}
+	if (open_profile(a, &x->w, &why) < 0)
 		return;
 	for (size_t i = 0; i < x->w.profile->net.ports.n; i++)
 		strv_pushf(a, ret, "%u", (unsigned)x->w.profile->net.ports.v[i].host);

@@ -46,6 +46,17 @@ def test_dynamic():
         equal(offered(p, "enter", "-e", "", "")[:1], [], "no argument")
 
 
+def test_ports():
+    """Ports of a sandbox that runs: those that are published."""
+    with Project(ini=NO_NET) as p:
+        equal(offered(p, "port", ""), ["add", "rm", "list"], "words")
+        p.run("true").ok()
+        port = p.sbx("port", "add", "0:7001").ok().out.strip().rsplit(":", 1)[-1]
+        check(port in offered(p, "port", "rm", ""), f"{port} is published")
+        p.sbx("port", "rm", port).ok()
+        check(port not in offered(p, "port", "rm", ""), f"{port} is not")
+
+
 def test_nothing_is_said():
     """Outside of a project, with a broken one, without a store: no message, no failure."""
     with Project(ini="[nonsense\n") as p:
