@@ -130,11 +130,11 @@ def test_stop_leaves_nothing():
 
 
 def test_rm_leaves_no_files():
-    """rm -f refuses a running sandbox; of a stopped one it removes every file, also of other ids."""
+    """rm -f refuses a sandbox in which something runs; else it removes every file, also of other ids."""
     with Project() as p:
         before = procs.mine()
         p.sh("sudo mkdir -p /opt/x/y && sudo touch /opt/x/y/f && sudo chown -R 33:33 /opt/x && "
-             "sudo chmod 000 /opt/x").ok()
+             "sudo chmod 000 /opt/x; setsid sleep 300 > /dev/null 2>&1 &").ok()
         busy = p.sbx("rm", "-f")
         equal(busy.status, 125, "rm of a running one")
         harness.match(r"^hint: .*sbx stop", busy.err, "the hint")
