@@ -27,7 +27,7 @@
 
 /* In the environment's folder, which is the user's alone and which no sandbox sees. */
 #define TOKEN_FILE "jupyter-token"
-#define TOKEN_BYTES 24
+#define TOKEN_BYTES ((size_t)24)
 #define TOKEN_LEN (2 * TOKEN_BYTES)
 #define REDIRECT_FILE "jupyter.html"
 

@@ -9,16 +9,16 @@
 #include "cli/out.h"
 #include "conf/profile.h"
 
-/* By apt-get where the distribution has it; jupyterlab, which older ones lack, else by pip. */
+/* What an installation that was interrupted has left is ended first.  By apt-get where the distribution has it; jupyterlab, which older ones lack, else by pip. */
 static const char notebook_script[] =
 	"export DEBIAN_FRONTEND=noninteractive\n"
-	"apt-get -q update && apt-get -q -y install --no-install-recommends jupyter-notebook "
-	"python3-ipykernel python3-pip python3-matplotlib python3-pandas";
+	"dpkg --configure -a && apt-get -q update && apt-get -q -y install --no-install-recommends jupyter-notebook "
+	"python3-ipykernel python3-pip python3-matplotlib";
 static const char lab_script[] =
 	"export DEBIAN_FRONTEND=noninteractive PIP_BREAK_SYSTEM_PACKAGES=1 "
 	"PIP_ROOT_USER_ACTION=ignore\n"
-	"apt-get -q update && apt-get -q -y install --no-install-recommends python3-ipykernel "
-	"python3-pip python3-matplotlib python3-pandas && {\n"
+	"dpkg --configure -a && apt-get -q update && apt-get -q -y install --no-install-recommends python3-ipykernel "
+	"python3-pip python3-matplotlib && {\n"
 	"apt-get -q -y install --no-install-recommends jupyterlab || python3 -m pip install "
 	"jupyterlab; }";
 
