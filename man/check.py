@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Check the manual against the program: check.py SBX PAGES-FOLDER KEYS.C
 
-sbx.1 has the synopsis of each command as its table gives it, and describes each of its options;
+One page of section 1 has the synopsis of a command as its table gives it, and describes each of its options;
 sbx.ini.5 has each key of the key table.  The program itself is asked for the former.
 """
 
@@ -39,20 +39,28 @@ def lines_of(section, lines):
     return lines[:ends[0]]
 
 
+def is_described(option, lines):
+    return any(line == option or line.startswith(option + " ") for line in lines)
+
+
 def find_faults(sbx, folder, keys):
-    lines = page(os.path.join(folder, "sbx.1"))
-    synopsis = lines[lines.index("SYNOPSIS"):lines.index("DESCRIPTION")]
+    pages = {name: page(os.path.join(folder, name)) for name in sorted(os.listdir(folder)) if name.endswith(".1")}
+    synopses = {name: lines[lines.index("SYNOPSIS") + 1:lines.index("DESCRIPTION")] for name, lines in pages.items()}
     usage, options, commands = helped(sbx)
     wanted = [(usage, options)] + [helped(sbx, name)[:2] for name in commands]
     for usage, options in wanted:
-        if usage not in synopsis:
-            yield f"sbx.1: the synopsis lacks the line: {usage}"
+        where = [name for name, lines in synopses.items() if usage in lines]
+        if len(where) != 1:
+            yield f"{len(where)} pages have in their synopsis the line: {usage}"
+            continue
         for option in options:
-            if not any(line == option or line.startswith(option + " ") for line in lines):
-                yield f"sbx.1: does not describe the option: {option}"
-    for line in synopsis[1:]:
-        if line and line not in [usage for usage, _ in wanted]:
-            yield f"sbx.1: the synopsis has a line that the program has not: {line}"
+            # Options of several commands are in the main page.
+            if not is_described(option, pages[where[0]]) and not is_described(option, pages["sbx.1"]):
+                yield f"{where[0]}: does not describe the option: {option}"
+    for name, lines in synopses.items():
+        for line in lines:
+            if line and line not in [usage for usage, _ in wanted]:
+                yield f"{name}: the synopsis has a line that the program has not: {line}"
 
     lines = page(os.path.join(folder, "sbx.ini.5"))
     with open(keys, encoding="utf-8") as f:

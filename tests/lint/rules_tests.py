@@ -98,14 +98,15 @@ def done_free(tree):
 
 
 def commands(tree):
-    """13: a command is one file, one function and one table row, and is in the man page."""
+    """13: a command is one file, one function and one table row, and is in a man page."""
     files = {os.path.basename(p)[4:-2]: p for p in tree.files(".c", under=("src/cli",))
              if os.path.basename(p).startswith("cmd_")}
     others = [s for s in tree.sources(".c", under=("src/cli",))
               if not os.path.basename(s.path).startswith("cmd_")]
     rows = [(m.group(1), s.path, s.line(m.start())) for s in others
             for m in re.finditer(r"\bcmd_(\w+)\b(?!\s*\()", s.body_code)]
-    man = tree.read("man/sbx.1")
+    pages = tree.files(".1", under=("man",))
+    man = "\n".join(tree.read(p) for p in pages) if pages else None
     for name, path in files.items():
         count = sum(1 for row in rows if row[0] == name)
         if count != 1:
@@ -114,7 +115,7 @@ def commands(tree):
         if defined != [f"cmd_{name}"]:
             yield path, 1, f"defines {', '.join(defined) or 'nothing'}: it should be cmd_{name} alone"
         if man is not None and not re.search(rf"^\.(It|Ic|Nm|Ss|Cm|Op|Xo).*\b{name}\b", man, re.M):
-            yield "man/sbx.1", 1, f"does not describe the command {name}"
+            yield "man/sbx.1", 1, f"no page of man/ describes the command {name}"
     for name, path, line in rows:
         if name not in files:
             yield path, line, f"cmd_{name} has no file src/cli/cmd_{name}.c"

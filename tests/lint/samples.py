@@ -83,10 +83,10 @@ SAMPLES = [
     ("commands", "stands in 0 table rows", src("src/cli/cmd_a.c", "int cmd_a(void)\n{\n\treturn 0;\n}\n")),
     ("commands", "it should be cmd_a alone", {"src/cli/main.c": 'struct c t[] = {{"a", cmd_a}};\n', "src/cli/cmd_a.c":
                                               "int cmd_a(void)\n{\n\treturn 0;\n}\nint g(void)\n{\n\treturn 0;\n}\n"}),
-    ("commands", "does not describe the command a", {
+    ("commands", "no page of man/ describes the command a", {
         "src/cli/main.c": 'struct c t[] = {{"a", cmd_a}};\n', "src/cli/cmd_a.c": "int cmd_a(void)\n{\n\treturn 0;\n}\n",
         "man/sbx.1": ".Sh COMMANDS\n.It Ic b\na\n"}),
-    ("commands", None, {"src/cli/main.c": 'struct c t[] = {{"a", cmd_a}};\n', "man/sbx.1": ".It Ic a\n",
+    ("commands", None, {"src/cli/main.c": 'struct c t[] = {{"a", cmd_a}};\n', "man/sbx.1": "", "man/sbx-x.1": ".It Ic a\n",
                         "src/cli/cmd_a.c": "static int h(void)\n{\n\treturn 0;\n}\nint cmd_a(void)\n{\n\treturn h();\n}\n"}),
     ("pure", "calls getuid", src("src/conf/a.c", "#include <unistd.h>\nint f(void) { return (int)getuid(); }\n")),
     ("pure", "which is not pure", {"src/plan/plan.c": "int fs_x(void);\nint f(void) { return fs_x(); }\n",
