@@ -35,10 +35,18 @@ static const char script[] =
 	"mirror=\n"
 	"[ \"$(. /etc/os-release; echo \"$ID\")\" != \"$1\" ] ||\n"
 	"  mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 2>/dev/null | head -n 1)\n"
+	/* A mirror that is frozen needs what the host's apt was told of it, now and in the new root. */
+	"for name in Acquire::Check-Valid-Until Acquire::Check-Date; do\n"
+	"  said=\n"
+	"  eval \"$(apt-config shell said $name 2>/dev/null)\"\n"
+	"  [ -z \"$mirror\" ] || [ -z \"$said\" ] || set -- \"$@\" \"--aptopt=$name \\\"$said\\\"\"\n"
+	"done\n"
 	"export TMPDIR=/var/tmp\n"
+	"suite=$2 to=$3\n"
+	"shift 3\n"
 	"exec mmdebstrap --mode=root --variant=minbase --format=tar \\\n"
 	"  --skip=check/canmount,check/chroot,chroot/mount,output/dev,output/mknod,setup/mkdev \\\n"
-	"  \"$2\" \"$3\" ${mirror:+\"$mirror\"}\n";
+	"  \"$@\" \"$suite\" \"$to\" ${mirror:+\"$mirror\"}\n";
 
 static bool is_word(const char *s, size_t n)
 {
