@@ -72,11 +72,20 @@ int dialer_dial(const struct dial_order *order, int *ret_fd)
 	return first;
 }
 
+/*
+ * The kernel counts the descriptors that are on their way between processes by user, and this user's may all be
+ * taken, by another sandbox, too: then this one connection cannot be had, and the next one perhaps can.
+ */
 static int answer(int sock, int errnum, int fd)
 {
-	const struct dial_answer a = {.errnum = errnum};
+	struct dial_answer a = {.errnum = errnum};
 
-	return proc_send(sock, &a, sizeof(a), &fd, fd >= 0 ? 1 : 0);
+	if (proc_send(sock, &a, sizeof(a), &fd, fd >= 0 ? 1 : 0) == 0)
+		return 0;
+	if (fd < 0 || errno != ETOOMANYREFS)
+		return -1;
+	a.errnum = ETOOMANYREFS;
+	return proc_send(sock, &a, sizeof(a), NULL, 0);
 }
 
 _Noreturn static void serve(int sock, int netns, pid_t parent)

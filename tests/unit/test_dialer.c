@@ -1,5 +1,6 @@
 /* Connecting inside: run/dialer, and run/dialing, which asks it. */
 #include <sched.h>
+#include <sys/resource.h>
 
 #include "plan/plan.h"
 #include "run/dialer.h"
@@ -118,6 +119,87 @@ static void it_dials_in_the_namespace_it_was_given(void **state)
 	in_namespace(*state, dial_inside);
 }
 
+#define ON_THEIR_WAY 250 /* with one message not more than SCM_MAX_FD, 253 */
+
+/* As many descriptors of this user's on their way as one message holds. */
+static int fill_the_way(int sock, int fd)
+{
+	static union {
+		char bytes[CMSG_SPACE(ON_THEIR_WAY * sizeof(int))];
+		struct cmsghdr align;
+	} control;
+	char byte = 0;
+	struct iovec iov = {.iov_base = &byte, .iov_len = 1};
+	struct msghdr msg = {.msg_iov = &iov,
+			     .msg_iovlen = 1,
+			     .msg_control = control.bytes,
+			     .msg_controllen = sizeof(control.bytes)};
+
+	control.align = (struct cmsghdr){.cmsg_level = SOL_SOCKET,
+					 .cmsg_type = SCM_RIGHTS,
+					 .cmsg_len = CMSG_LEN(ON_THEIR_WAY * sizeof(int))};
+	for (size_t i = 0; i < ON_THEIR_WAY; i++)
+		memcpy(CMSG_DATA(&control.align) + i * sizeof(int), &fd, sizeof(int));
+	return sendmsg(sock, &msg, MSG_NOSIGNAL) == 1 ? 0 : -1;
+}
+
+/* A dialer with a limit that the user's descriptors on their way reach. */
+static int dial_crowded(const struct world *w)
+{
+	const struct title title = {0};
+	struct outcome crowded = {.fd = -1};
+	struct outcome later = {.fd = -1};
+	struct rlimit limit;
+	struct rlimit low;
+	struct dialing d = {0};
+	struct loop loop = {0};
+	struct err err = {0};
+	uint16_t port = 0;
+	_cleanup_fd_ int net = -1;
+	_cleanup_fd_ int listener = -1;
+	struct dial_order order = {0};
+	int way[2];
+	int sock = -1;
+
+	(void)w;
+	if (unshare(CLONE_NEWNET) < 0)
+		return NOT_HAD;
+	net_prepare(&(const struct plan){.rung = RUNG_SINGLE});
+	net = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+	listener = world_bound(false, SOCK_STREAM, &port);
+	order.port = port;
+	REQUIRE(net >= 0 && listener >= 0 && socketpair(AF_UNIX, SOCK_STREAM, 0, way) == 0);
+	REQUIRE(getrlimit(RLIMIT_NOFILE, &limit) == 0);
+	low = (struct rlimit){.rlim_cur = ON_THEIR_WAY - 1, .rlim_max = limit.rlim_max};
+	REQUIRE(setrlimit(RLIMIT_NOFILE, &low) == 0);
+	REQUIRE_DONE(dialer_start(net, -1, &title, &sock, &err));
+	REQUIRE(setrlimit(RLIMIT_NOFILE, &limit) == 0);
+	REQUIRE_DONE(loop_init(&loop, &err));
+	REQUIRE(dialing_init(&d, &loop, sock) == 0);
+	REQUIRE(fill_the_way(way[0], net) == 0);
+	REQUIRE(dialing_ask(&d, &order, keep, &crowded) == 0);
+	while (d.n > 0)
+		loop_turn(&loop, RUN_LIMIT_MS);
+	REQUIRE(crowded.calls == 1 && crowded.fd == -1 && crowded.errnum == ETOOMANYREFS);
+	/* Closed, they are on their way no longer; the dialer is there still. */
+	(void)close(way[0]);
+	(void)close(way[1]);
+	REQUIRE(dialing_ask(&d, &order, keep, &later) == 0);
+	while (d.n > 0)
+		loop_turn(&loop, RUN_LIMIT_MS);
+	REQUIRE(later.calls == 1 && later.fd >= 0 && later.errnum == 0);
+	dialing_done(&d);
+	loop_done(&loop);
+	(void)close(later.fd);
+	(void)close(sock);
+	return 0;
+}
+
+static void without_a_descriptor_to_send_it_goes_on(void **state)
+{
+	in_namespace(*state, dial_crowded);
+}
+
 /* What is no network namespace. */
 static void where_it_cannot_go_is_told(void **state)
 {
@@ -148,6 +230,7 @@ int main(void)
 		cmocka_unit_test(it_connects_to_either_loopback),
 		cmocka_unit_test(where_nobody_listens_it_says_so),
 		TEST(it_dials_in_the_namespace_it_was_given),
+		TEST(without_a_descriptor_to_send_it_goes_on),
 		cmocka_unit_test(where_it_cannot_go_is_told),
 		cmocka_unit_test(an_empty_one_can_be_done_with),
 	};
