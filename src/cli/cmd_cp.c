@@ -76,31 +76,69 @@ static struct place cut(struct arena *a, const char *path)
 	return p;
 }
 
+/* Without links; NULL where there is nothing. */
+static const char *real_path(struct arena *a, const char *path)
+{
+	_cleanup_free_ char *real = realpath(path, NULL);
+
+	return real ? arena_strdup(a, real) : NULL;
+}
+
 /* What the sandbox can change, it may have laid links into: they must not lead out of there. */
-static const char *shared_with(const struct plan *plan, const char *path)
+static const char *shared_with(struct arena *a, const struct plan *plan, const char *path)
 {
 	const char *found = NULL;
 
 	for (size_t i = 0; i < plan->n_mounts; i++) {
 		const struct mount_step *m = &plan->mounts[i];
+		const char *source;
 
-		if (m->kind == MOUNT_BIND && !m->readonly && !m->from_env && m->source &&
-		    path_is_under(path, m->source) && (!found || strlen(found) > strlen(m->source)))
-			found = m->source;
+		if (m->kind != MOUNT_BIND || m->readonly || m->from_env || !m->source)
+			continue;
+		source = real_path(a, m->source);
+		if (source && path_is_under(path, source) &&
+		    (!found || strlen(found) > strlen(source)))
+			found = source;
 	}
 	return found;
+}
+
+/*
+ * The folder shared with the sandbox that the path comes into, also over links of the user's own; NULL: none.  *path
+ * is then without links up to there.  Names behind it that `..` takes back are not looked at.
+ */
+static const char *find_shared(struct arena *a, const struct plan *plan, const char **path)
+{
+	size_t n = 0;
+
+	while ((*path)[n]) {
+		const char *real;
+		const char *shared;
+
+		n += strspn(*path + n, "/");
+		n += strcspn(*path + n, "/");
+		real = real_path(a, arena_strndup(a, *path, n));
+		shared = real ? shared_with(a, plan, real) : NULL;
+		if (!shared)
+			continue;
+		*path = path_clean(a, path_join(a, real, *path + n + strspn(*path + n, "/")));
+		if (path_is_under(*path, shared))
+			return shared;
+		n = 0;
+	}
+	return NULL;
 }
 
 static int open_outside(struct arena *a, const struct workplace *w, const struct plan *plan,
 			const char *path, int *ret_fd, struct err *err)
 {
-	const char *whole = path_clean(a, path[0] == '/' ? path : path_join(a, w->cwd, path));
-	const char *shared = whole ? shared_with(plan, whole) : NULL;
+	const char *whole = path[0] == '/' ? path : path_join(a, w->cwd, path);
+	const char *shared = find_shared(a, plan, &whole);
 	_cleanup_fd_ int top = -1;
 	_cleanup_fd_ int fd = -1;
 
 	if (!shared) {
-		fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		fd = open(whole, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 		if (fd < 0)
 			return err_errno(err, errno, "cannot open the folder '%s'", path);
 		*ret_fd = TAKE_FD(fd);

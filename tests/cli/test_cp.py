@@ -264,4 +264,28 @@ def test_a9_mount_of_the_profile():
         p.sbx("cp", ":/etc/hostname", shared).ok()
 
 
+def test_a9_alias():
+    """A9: a link of the user's own that leads to the project, or the profile's mount by one: a link that was laid there leads nowhere."""
+    with Project() as p:
+        outside = canaries(p)
+        shared, alias, way = (os.path.join(p.parent, x) for x in ("shared", "alias", "way"))
+        os.mkdir(shared)
+        os.symlink(p.dir, alias)
+        os.symlink(shared, way)
+        p.write("sbx.ini", NO_NET + f"[mounts]\n{way} = /shared:rw\n")
+        p.allow()
+        p.sh(f"mkdir folder && ln -s {outside} out && ln -s {outside} /shared/out").ok()
+        before = tree(outside)
+        for dst in (alias + "/out/", alias + "/out/f", alias + "/folder/../out/", way + "/out/", shared + "/out/f"):
+            r = p.sbx("cp", ":/etc/hostname", dst).ok(FAILED)
+            match("leads out of its folder|cannot open the folder", r.err, dst)
+            equal(tree(outside), before, f"outside, after {dst}")
+        p.sbx("cp", alias + "/out/canary", ":/tmp/stolen").ok(FAILED)
+        # What does not lead out is as it was; so is .. behind it.
+        for n, dst in enumerate((alias + "/folder", alias, f"{alias}/../next", f"{way}/../next2")):
+            p.sbx("cp", ":/etc/hostname", f"{dst}/f{n}" if n < 2 else dst).ok()
+        for path in (p.path("folder/f0"), p.path("f1"), os.path.join(p.parent, "next"), os.path.join(p.parent, "next2")):
+            check(os.path.exists(path), path)
+
+
 harness.main(__name__)
