@@ -120,10 +120,10 @@ static int expand(struct copying *c, struct build_stage *stage, struct err *err)
 	}
 	c->dest = build_path(c->b, stage, word);
 	if (c->b->of_profile && path_is_under(c->dest, c->b->context)) {
-		err_set(err, "'%s' lies in the project, which shows there as it is", c->dest);
-		return err_hint(err,
-				"copy to an absolute path outside of it, such as /opt/, or put "
-				"`workdir = /opt` before");
+		(void)err_set(err, "'%s' lies in the project, which shows there as it is", c->dest);
+		(void)err_hint(err, "copy to an absolute path outside of it, such as /opt/, or put "
+				    "`workdir = /opt` before");
+		return -1;
 	}
 	c->into = str_ends(word, "/") || str_ends(word, "/.") || str_eq(word, ".");
 	if (step->n_args - 1 + step->n_heredocs > 1 && !c->into) {
