@@ -274,6 +274,14 @@ static const char *inside_path(struct arena *a, const struct workplace *w, const
 	return path[0] == '/' ? path : path_join(a, w->project, path);
 }
 
+/* NAME:PATH, and -e too: one of the two would be passed over in silence. */
+static int named_twice(const char *word, size_t colon, const char *env, struct err *err)
+{
+	(void)err_kind(err, ERR_USAGE, "cannot copy with '%s' and -e %s: both name an environment",
+		       word, env);
+	return err_hint(err, "%s alone, or -e %s with '%s'", word, env, word + colon);
+}
+
 /* Which of the two is inside, and in which environment. */
 static int read_words(struct arena *a, const char *const *words, struct where *where,
 		      struct job *ret, struct err *err)
@@ -294,6 +302,8 @@ static int read_words(struct arena *a, const char *const *words, struct where *w
 	const char *word = words[ret->in];
 	size_t colon = colons[ret->in];
 
+	if (colon > 0 && where->env)
+		return named_twice(words[ret->in], colon, where->env, err);
 	if (colon > 0)
 		where->env = arena_strndup(a, word, colon);
 	ret->src.path = words[0] + (ret->in ? 0 : colon + 1);

@@ -152,6 +152,9 @@ def test_refused():
         refused(p.sbx("cp", "f", "g"), USAGE, "cannot copy 'f' to 'g': none of them is inside", which)
         refused(p.sbx("cp", ":f", ":g"), USAGE, "cannot copy ':f' to ':g': each of them is inside", which)
         refused(p.sbx("cp", "f", ":"), USAGE, "cannot copy 'f' to ':': a path is empty")
+        refused(p.sbx("cp", "-e", "one", "f", "two:/opt/f"), USAGE,
+                "cannot copy with 'two:/opt/f' and -e one: both name an environment",
+                "two:/opt/f alone, or -e one with ':/opt/f'")
         r = p.sbx("cp", "f", ":/opt/none/").ok(FAILED)
         match(f"inside: .*none.*No such file or directory\nhint: {first}\n", r.err, "a slash")
         r = p.sbx("cp", ":/etc/passwd", "none/").ok(FAILED)
