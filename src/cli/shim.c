@@ -105,7 +105,7 @@ static int open_bin(const char *project, bool make, int *ret_fd, struct err *err
 	return 0;
 }
 
-/* ENOENT in err->errnum where there is none. */
+/* ENOENT in err->errnum where there is none; `bin` -1: no folder. */
 static int judge_file(int bin, const char *self, const char *name, enum shim_state *ret,
 		      struct err *err)
 {
@@ -113,8 +113,8 @@ static int judge_file(int bin, const char *self, const char *name, enum shim_sta
 	struct err why = {0};
 	struct stat st;
 
-	if (fstatat(bin, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-		return err_errno(err, errno, "there is no launcher '%s'", name);
+	if (bin < 0 || fstatat(bin, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return err_errno(err, bin < 0 ? ENOENT : errno, "there is no launcher '%s'", name);
 	*ret = SHIM_FOREIGN;
 	if (S_ISREG(st.st_mode) && fs_read_at(bin, name, TEXT_LIMIT, &text, &why) == 0)
 		*ret = shim_judge(self, name, &text);
@@ -221,9 +221,13 @@ int shim_remove(struct arena *a, const char *project, const char *const *names, 
 {
 	const char *self = shell_self(a);
 	_cleanup_fd_ int bin = -1;
+	struct err why = {0};
 
-	if (open_bin(project, false, &bin, err) < 0)
+	/* Without a folder there is none of those names either. */
+	if (open_bin(project, false, &bin, &why) < 0 && why.errnum != ENOENT) {
+		*err = why;
 		return -1;
+	}
 	for (const char *const *n = names; *n; n++) {
 		enum shim_state state = SHIM_FOREIGN;
 

@@ -55,6 +55,9 @@ def test_refused():
         for name in ("..", "-x", ".hidden", "sub/x"):
             r = p.sbx("shim", "--", "sh", name).ok(USAGE)
             match("cannot make a launcher", r.err, name)
+        r = p.sbx("shim", "--remove", "sh").ok(FAILED)
+        equal(r.err, "sbx: error: there is no launcher 'sh': No such file or directory\n"
+              "hint: sbx shim --list shows those that are there\n", "no launcher at all")
         equal(os.path.exists(p.path(".sbx")), False, "a folder")
         os.symlink("/tmp", p.path(".sbx"))
         match("cannot open the folder '.sbx'", p.sbx("shim", "sh").ok(FAILED).err, "a link")
