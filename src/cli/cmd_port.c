@@ -68,8 +68,10 @@ static int change(const struct cli *cli, const struct values *v, const struct en
 	for (; done < n && r == 0; done += r == 0)
 		r = add ? ports_add(env, &ports[done], &ports[done], err)
 			: ports_remove(env, &ports[done], &ports[done], err);
-	if (add && v->json && r == 0)
-		return out_json(ports_json(ports, done), err);
+	/* Of more than one, those before the one that failed are told too. */
+	if (add && v->json && (r == 0 || done > 0) &&
+	    out_json(ports_json(ports, done), r < 0 ? NULL : err) < 0)
+		return -1;
 	if (add && !v->json)
 		for (size_t i = 0; i < done; i++)
 			buf_printf(&b, "%s\n", ports_name(cli->a, &ports[i]));

@@ -2,6 +2,7 @@
 """Published ports: what reaches the sandbox over them, and what `sbx port` says."""
 
 import contextlib
+import json
 import os
 import re
 import socket
@@ -325,6 +326,10 @@ def test_mistakes():
         with Server(p):
             r = p.sbx("port", "rm", "8888").ok(125)
             match("cannot remove port 8888: it is not published\nhint: sbx port list", r.err, "rm")
+            free = free_port()
+            r = p.sbx("port", "add", "--json", f"{free}:80", f"{free}:80").ok(125)
+            match("is published already, to port 80 inside\nhint: sbx port rm", r.err, "the second of two")
+            equal([(o["host"], o["inside"]) for o in json.loads(r.out)], [(free, 80)], "the first is told all the same")
     with Project("[network]\nmode = host\n[sandbox]\nlinger = 30s\n") as p:
         p.allow()
         p.run("true").ok()
