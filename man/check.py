@@ -2,7 +2,8 @@
 """Check the manual against the program: check.py SBX PAGES-FOLDER KEYS.C
 
 One page of section 1 has the synopsis of a command as its table gives it, and describes each of its options;
-sbx.ini.5 has each key of the key table.  The program itself is asked for the former.
+sbx.ini.5 has each key of the key table and each profile that comes with sbx.  The program itself is asked for the
+former.  In a page of several names a bare .Nm would be the first of them, which is no program.
 """
 
 import os
@@ -71,6 +72,16 @@ def find_faults(sbx, folder, keys):
         key = re.escape(key) + r"[A-Z]+" if key.endswith(".") else re.escape(key) or "HOST-PATH"
         if not any(re.match(key + " = ", line) for line in lines_of(section, lines)):
             yield f"sbx.ini.5: does not describe [{section}] {key}"
+
+    for name in sorted(os.listdir(os.path.join(folder, "../profiles"))):
+        base, extension = os.path.splitext(name)
+        if extension == ".ini" and not any(re.search(rf"profile list shows: .*\b{base}\b", line) for line in lines):
+            yield f"sbx.ini.5: does not name the profile {base}"
+    for name in pages:
+        with open(os.path.join(folder, name), encoding="utf-8") as f:
+            body = f.read().partition(".Sh SYNOPSIS\n")[2]
+        for line in re.findall(r"^\.Nm(?! sbx\b).*", body, re.M) if name != "sbx.1" else ():
+            yield f"{name}: not the program's name: {line}"
 
 
 def main():
