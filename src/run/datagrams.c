@@ -288,8 +288,14 @@ static void on_dialed(void *ctx, int fd, int errnum)
 		end_peer(p);
 		return;
 	}
-	for (size_t i = 0; i < n; i++)
-		(void)!send(fd, p->held[i].p, p->held[i].n, MSG_DONTWAIT | MSG_NOSIGNAL);
+	for (size_t i = 0; i < n; i++) {
+		if (send(fd, p->held[i].p, p->held[i].n, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 &&
+		    errno == ECONNREFUSED) {
+			/* The answer to the one before; it is told but once. */
+			refused(p);
+			return;
+		}
+	}
 	/* They are kept until somebody answers, or turns out not to be there. */
 	if (p->six)
 		drop_held(p);

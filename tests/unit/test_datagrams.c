@@ -138,6 +138,7 @@ static int only_six(const struct world *w)
 	uint16_t inside = 0;
 	int server;
 	int a;
+	int b;
 
 	(void)w;
 	if (unshare(CLONE_NEWNET) < 0)
@@ -150,6 +151,12 @@ static int only_six(const struct world *w)
 	a = world_connect(u.outside, SOCK_DGRAM);
 	REQUIRE(say(a, "six") && says(&u, server, "six"));
 	REQUIRE(datagrams_count(u.d) == 1);
+	/* Of two at once the second gets the refusal of the first. */
+	b = world_connect(u.outside, SOCK_DGRAM);
+	REQUIRE(say(b, "seven") && say(b, "eight"));
+	REQUIRE(says(&u, server, "seven") && says(&u, server, "eight"));
+	datagrams_expire(u.d, loop_now_ms() + 1);
+	REQUIRE(say(a, "nine") && says(&u, server, "nine"));
 	(void)close(server);
 	REQUIRE(say(a, "nobody"));
 	turn_for(&u, -1);
