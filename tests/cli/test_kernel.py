@@ -224,7 +224,8 @@ sys.stdin.read()
 def test_kernel_front_end_dies():
     """A front end that is killed leaves no kernel, even one that ignores signals, and no process outside."""
     with kernel_project() as p:
-        front = subprocess.Popen([sys.executable, "-c", FRONT, p.dir], env=p.env, stdin=subprocess.PIPE,
+        # It has no time to remove its connection file, which is in TMPDIR.
+        front = subprocess.Popen([sys.executable, "-c", FRONT, p.dir], env=dict(p.env, TMPDIR=p.parent), stdin=subprocess.PIPE,
                                  stdout=subprocess.PIPE)
         try:
             pid = int(harness.read_until(front.stdout, b"\n", 90))
