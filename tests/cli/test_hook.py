@@ -67,8 +67,10 @@ def segment_and_notice(kind):
             shell.line(f"cd {p.dir}")
             shell.expect("thesis on host, no environment yet")
             shell.expect(r"\(sbx:thesis\) " + PROMPT)
+            at = shell.at
             shell.line("cd sub")
             shell.expect(r"\(sbx:thesis\) " + PROMPT)
+            absent("on host", shell.seen[at:].decode(), "in a folder of the same project")
             at = shell.at
             shell.line(f"cd {q.dir}")
             shell.expect("other on host")
