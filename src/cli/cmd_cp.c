@@ -3,6 +3,7 @@
 #include <linux/magic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -232,8 +233,13 @@ static int copy(const struct job *job, int from, int to, const char *as, struct 
 {
 	struct carry c = {.chown = job->in};
 	_cleanup_fd_ int named = -1;
+	struct stat st;
 	int r;
 
+	/* Deeper down, what is missing is told by its name there. */
+	if (job->src.name && fstatat(from, job->src.name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return err_errno(err, errno, "cannot copy '%s'%s", job->src.path,
+				 job->in ? "" : " inside");
 	if (job->src.name) {
 		r = carry_entry(&c, from, job->src.name, to, as ? as : job->src.name, err);
 	} else {
