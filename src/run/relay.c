@@ -16,6 +16,7 @@
 #include "base/mem.h"
 #include "base/proc.h"
 #include "run/client.h"
+#include "run/peer.h"
 
 /* Where nobody answers inside, one asks again after this. */
 #define AGAIN_MS 50
@@ -146,7 +147,8 @@ static void take_one(struct relaying *s, size_t i)
 		return;
 	}
 	outside = accept4(route->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-	if (outside < 0)
+	/* What is not the user's own may not even hold a connection: there are not so many. */
+	if (outside < 0 || peer_is_foreign(outside))
 		return;
 	p = xcalloc(1, sizeof(*p));
 	p->fd[0] = TAKE_FD(outside);

@@ -190,6 +190,29 @@ def test_kernel_channels():
         await_none_inside(p, "a killed kernel")
 
 
+GREETED = """
+import socket, sys
+s = socket.create_connection(("127.0.0.1", int(sys.argv[1])), 10)
+try:
+    print(len(s.recv(1)))
+except ConnectionError:
+    print(0)
+"""
+
+
+@limit(120)
+def test_b19_other_users():
+    """Another user of the machine holds no connection to a kernel; the user himself does."""
+    with kernel_project() as p, Front(p) as front, Project("[network]\nmode = host\n") as other:
+        other.allow()
+        port = str(front.manager.shell_port)
+        # To the host, root of a sandbox is another one of its users, but on one id.
+        root = "0\n" if harness.has_subids() else "1\n"
+        equal(other.run("python3", "-c", GREETED, port).ok().out, "1\n", "the user himself is greeted")
+        equal(other.run("sudo", "python3", "-c", GREETED, port).ok().out, root, "another user is not")
+        equal(front.run("print('on')"), "on\n", "after it")
+
+
 @limit(120)
 def test_kernel_ipc():
     """A front end that asks for ipc gets it; its control channel ends the kernel, and the sockets are gone."""
