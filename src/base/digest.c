@@ -11,12 +11,12 @@
 
 #include <openssl/sha.h>
 
-#include "base/beside.h"
 #include "base/mem.h"
+#include "base/worker.h"
 
 struct digest {
 	SHA256_CTX ctx;
-	struct beside *beside; /* the thread that hashes, or NULL */
+	struct worker *worker; /* the thread that hashes, or NULL */
 };
 
 static void update(void *ctx, const void *p, size_t n)
@@ -30,7 +30,7 @@ struct digest *digest_new(void)
 {
 	struct digest *d = xmalloc(sizeof(*d));
 
-	d->beside = NULL;
+	d->worker = NULL;
 	(void)SHA256_Init(&d->ctx);
 	return d;
 }
@@ -39,14 +39,14 @@ struct digest *digest_new_beside(void)
 {
 	struct digest *d = digest_new();
 
-	d->beside = beside_new(update, d);
+	d->worker = worker_new(update, d);
 	return d;
 }
 
 void digest_add(struct digest *d, const void *p, size_t n)
 {
-	if (d->beside)
-		beside_add(d->beside, p, n);
+	if (d->worker)
+		worker_add(d->worker, p, n);
 	else
 		update(d, p, n);
 }
@@ -56,7 +56,7 @@ void digest_end(struct digest *d, char ret_hex[DIGEST_HEX + 1])
 	static const char hex[] = "0123456789abcdef";
 	unsigned char raw[SHA256_DIGEST_LENGTH];
 
-	beside_end(&d->beside);
+	worker_end(&d->worker);
 	(void)SHA256_Final(raw, &d->ctx);
 	for (size_t i = 0; i < sizeof(raw); i++) {
 		ret_hex[2 * i] = hex[raw[i] >> 4];
@@ -70,7 +70,7 @@ void digest_free(struct digest **d)
 {
 	if (!d || !*d)
 		return;
-	beside_end(&(*d)->beside);
+	worker_end(&(*d)->worker);
 	free(*d);
 	*d = NULL;
 }

@@ -150,9 +150,7 @@ static int open_outside(struct arena *a, const struct workplace *w, const struct
 		return err_errno(err, errno, "cannot open the folder '%s'", shared);
 	whole += strlen(shared);
 	whole += strspn(whole, "/");
-	if (fs_open_beneath(top, *whole ? whole : ".", O_RDONLY | O_DIRECTORY, 0, ret_fd, err) < 0)
-		return err_prefix(err, "cannot open the folder '%s'", path);
-	return 0;
+	return fs_open_beneath(top, *whole ? whole : ".", O_RDONLY | O_DIRECTORY, 0, ret_fd, err);
 }
 
 /* DST is the folder to put it into, or the name to give it. */

@@ -1,4 +1,4 @@
-#include "base/beside.h"
+#include "base/worker.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -18,8 +18,8 @@ struct block {
 	size_t n;
 };
 
-struct beside {
-	beside_fn fn;
+struct worker {
+	worker_fn fn;
 	void *ctx;
 	pthread_t thread;
 	pthread_mutex_t lock;
@@ -32,7 +32,7 @@ struct beside {
 };
 
 /* The next block to work on; NULL: there is none, and will be none. */
-static struct block *next(struct beside *b)
+static struct block *next(struct worker *b)
 {
 	struct block *block = NULL;
 
@@ -47,7 +47,7 @@ static struct block *next(struct beside *b)
 
 static void *work(void *arg)
 {
-	struct beside *b = arg;
+	struct worker *b = arg;
 	struct block *block;
 
 	while ((block = next(b)) != NULL) {
@@ -60,7 +60,7 @@ static void *work(void *arg)
 	return NULL;
 }
 
-static void release(struct beside *b)
+static void release(struct worker *b)
 {
 	for (size_t i = 0; i < BLOCKS; i++)
 		free(b->ring[i].p);
@@ -69,7 +69,7 @@ static void release(struct beside *b)
 	free(b);
 }
 
-static int start(struct beside *b)
+static int start(struct worker *b)
 {
 	sigset_t all;
 	sigset_t before;
@@ -82,9 +82,9 @@ static int start(struct beside *b)
 	return r;
 }
 
-struct beside *beside_new(beside_fn fn, void *ctx)
+struct worker *worker_new(worker_fn fn, void *ctx)
 {
-	struct beside *b = xcalloc(1, sizeof(*b));
+	struct worker *b = xcalloc(1, sizeof(*b));
 	int r;
 
 	b->fn = fn;
@@ -100,7 +100,7 @@ struct beside *beside_new(beside_fn fn, void *ctx)
 }
 
 /* The thread has to have left the block that comes next. */
-static void await_room(struct beside *b)
+static void await_room(struct worker *b)
 {
 	struct block *block = &b->ring[b->full % BLOCKS];
 
@@ -112,7 +112,7 @@ static void await_room(struct beside *b)
 		block->p = xmalloc(BLOCK_SIZE);
 }
 
-static void hand_over(struct beside *b, bool end)
+static void hand_over(struct worker *b, bool end)
 {
 	(void)pthread_mutex_lock(&b->lock);
 	if (b->used > 0) {
@@ -125,7 +125,7 @@ static void hand_over(struct beside *b, bool end)
 	b->used = 0;
 }
 
-void beside_add(struct beside *b, const void *p, size_t n)
+void worker_add(struct worker *b, const void *p, size_t n)
 {
 	const char *from = p;
 
@@ -143,7 +143,7 @@ void beside_add(struct beside *b, const void *p, size_t n)
 	}
 }
 
-void beside_end(struct beside **b)
+void worker_end(struct worker **b)
 {
 	if (!b || !*b)
 		return;

@@ -8,9 +8,9 @@
 
 #include <cmocka.h>
 
-#include "base/beside.h"
 #include "base/digest.h"
 #include "base/mem.h"
+#include "base/worker.h"
 
 #define LENGTH ((size_t)9 << 20)
 
@@ -48,7 +48,7 @@ static void in_order_and_whole(void **state)
 {
 	unsigned char *bytes = some_bytes(LENGTH);
 	struct seen seen = {.p = xmalloc(LENGTH)};
-	struct beside *b = beside_new(take, &seen);
+	struct worker *b = worker_new(take, &seen);
 	size_t size = 1;
 
 	(void)state;
@@ -56,12 +56,12 @@ static void in_order_and_whole(void **state)
 	for (size_t at = 0; at < LENGTH;) {
 		size_t n = size < LENGTH - at ? size : LENGTH - at;
 
-		beside_add(b, bytes + at, n);
+		worker_add(b, bytes + at, n);
 		at += n;
 		size = size * 7 % 300007;
 	}
-	beside_add(b, bytes, 0);
-	beside_end(&b);
+	worker_add(b, bytes, 0);
+	worker_end(&b);
 	assert_null(b);
 	assert_int_equal(seen.n, LENGTH);
 	assert_memory_equal(seen.p, bytes, LENGTH);
@@ -74,12 +74,12 @@ static void in_order_and_whole(void **state)
 static void nothing_at_all(void **state)
 {
 	struct seen seen = {0};
-	struct beside *b = beside_new(take, &seen);
+	struct worker *b = worker_new(take, &seen);
 
 	(void)state;
-	beside_end(&b);
-	beside_end(&b);
-	beside_end(NULL);
+	worker_end(&b);
+	worker_end(&b);
+	worker_end(NULL);
 	assert_int_equal(seen.n, 0);
 }
 
