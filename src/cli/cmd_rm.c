@@ -30,23 +30,11 @@ static const struct opt opts[] = {
 	{0},
 };
 
-/* One that runs nothing, and is only kept warm for the next command, ends for this. */
-static void end_idle(const struct workplace *w)
-{
-	_cleanup_fd_ int sock = -1;
-	struct client_info info;
-	struct err ignored = {0};
-
-	if (client_connect(&w->env, &sock, &ignored) == 0 &&
-	    client_info(sock, &info, &ignored) == 0 && info.commands == 0 && info.processes == 0)
-		(void)client_stop(&w->env, &ignored);
-}
-
 /* Until the end of this process: nobody starts it while it is removed. */
 static int hold(const struct workplace *w, struct client_hold *ret_hold, struct err *err)
 {
-	end_idle(w);
-	if (client_hold(&w->env, ret_hold, err) == 0)
+	/* One that is only kept warm for the next command ends for this. */
+	if (history_end_idle(w, "remove", err) == 0 && client_hold(&w->env, ret_hold, err) == 0)
 		return 0;
 	if (err->errnum != EBUSY)
 		return -1;

@@ -205,8 +205,7 @@ static int count_running(const struct env *env, uint32_t *ret_commands, uint32_t
 	return 0;
 }
 
-/* End it where nothing runs in it; EBUSY where something does. */
-static int end_idle(struct workplace *w, const char *why, struct err *err)
+int history_end_idle(const struct workplace *w, const char *why, struct err *err)
 {
 	uint32_t processes;
 	uint32_t commands;
@@ -237,7 +236,7 @@ int history_hold(struct arena *a, struct workplace *w, const char *why, struct c
 	/* It is asked first: to wait for the lock of one that runs takes its time. */
 	for (int i = 0; i < 3; i++) {
 		*err = (struct err){0};
-		if (end_idle(w, why, err) < 0)
+		if (history_end_idle(w, why, err) < 0)
 			return -1;
 		*err = (struct err){0};
 		if (client_hold(&w->env, ret, err) == 0)

@@ -28,6 +28,12 @@ int history_plan(struct arena *a, const struct workplace *w, const struct plan *
 		 struct err *err);
 
 /*
+ * End the sandbox of w->env where nothing runs in it; one that does not run is as well.  EBUSY where something
+ * does; `why` says what cannot be done ("reset").
+ */
+int history_end_idle(const struct workplace *w, const char *why, struct err *err);
+
+/*
  * Hold the environment still (run/client.h), ending a sandbox in which nothing runs any more; what is
  * left of an earlier crash is settled, and w->env read anew.  Where commands run: EBUSY; `why` says what cannot be
  * done ("reset").
