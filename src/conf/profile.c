@@ -55,9 +55,11 @@ static int on_section(void *ctx, const char *name, int line, struct err *err)
 
 	if (keys_section(name, &i, err) < 0)
 		return err_prefix(err, "%s:%d", r->src->file, line);
-	if (r->section_lines[i])
-		return err_set(err, "%s:%d: the section [%s] is given twice (first in line %d)",
-			       r->src->file, line, name, r->section_lines[i]);
+	if (r->section_lines[i]) {
+		(void)err_set(err, "%s:%d: the section [%s] is given twice (first in line %d)",
+			      r->src->file, line, name, r->section_lines[i]);
+		return err_hint(err, "put its keys under the one in line %d", r->section_lines[i]);
+	}
 	r->section_lines[i] = line;
 	return 0;
 }

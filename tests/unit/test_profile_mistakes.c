@@ -53,9 +53,11 @@ static const struct mistake mistakes[] = {
 	{"[base] image = host", "sbx.ini:1: nothing may follow the ']' of a section",
 	 "write the key on a line of its own"},
 	{"[base ;x]", "sbx.ini:1: a section's name ends with ']'", ""},
-	{"[base]\n[base]", "sbx.ini:2: the section [base] is given twice (first in line 1)", ""},
+	{"[base]\n[base]", "sbx.ini:2: the section [base] is given twice (first in line 1)",
+	 "put its keys under the one in line 1"},
 	{"[network]\n[user]\nas = root\n[network]",
-	 "sbx.ini:4: the section [network] is given twice (first in line 1)", ""},
+	 "sbx.ini:4: the section [network] is given twice (first in line 1)",
+	 "put its keys under the one in line 1"},
 	{"mode = none", "sbx.ini:1: the key 'mode' stands before any section",
 	 "'mode' belongs in [network]"},
 	{"zzz = none", "sbx.ini:1: the key 'zzz' stands before any section",
@@ -391,13 +393,11 @@ static void check(const char *text, size_t len, const char *msg, const char *hin
 
 static void test_mistakes(void **state)
 {
-	size_t n = sizeof(mistakes) / sizeof(mistakes[0]);
-
 	(void)state;
-	for (size_t i = 0; i < n; i++)
+	for (size_t i = 0; i < sizeof(mistakes) / sizeof(mistakes[0]); i++)
 		check(mistakes[i].text, strlen(mistakes[i].text), mistakes[i].msg,
 		      mistakes[i].hint);
-	assert_true(n >= 40);
+	assert_true(sizeof(mistakes) / sizeof(mistakes[0]) >= 40);
 }
 
 static void test_nul(void **state)
