@@ -1,5 +1,7 @@
 #include <errno.h>
+#include <stdbool.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/err.h"
@@ -37,6 +39,12 @@ static bool is_running(struct arena *a, const struct store *s, const struct env 
 	return r == 0;
 }
 
+/* Its project's folder may have been removed or moved; `sbx rm ID` removes what stayed. */
+static bool is_there(const struct env *env)
+{
+	return access(env->project, F_OK) == 0 || errno != ENOENT;
+}
+
 static int list_json(const struct env *envs, const bool *running, size_t n, struct err *err)
 {
 	json_t *root = json_array();
@@ -48,6 +56,7 @@ static int list_json(const struct env *envs, const bool *running, size_t n, stru
 		json_object_set_new(o, "project", out_json_string(envs[i].project));
 		json_object_set_new(o, "env", out_json_string(envs[i].name));
 		json_object_set_new(o, "running", json_boolean(running[i]));
+		json_object_set_new(o, "gone", json_boolean(!is_there(&envs[i])));
 		json_object_set_new(o, "created", json_integer(envs[i].created));
 		json_array_append_new(root, o);
 	}
@@ -75,7 +84,7 @@ static int list_text(const struct env *envs, const bool *running, size_t n, stru
 		out_cell(&b, envs[i].name, 10);
 		buf_adds(&b, " ");
 		out_cell(&b, envs[i].project, 0);
-		buf_adds(&b, "\n");
+		buf_adds(&b, is_there(&envs[i]) ? "\n" : " (gone)\n");
 	}
 	return out_write(&b, err);
 }

@@ -89,7 +89,8 @@ static int pull(const struct cli *cli, const void *values, struct err *err)
 
 	if (image_ref_parse(cli->a, cli->args.v[0], &ref, err) < 0) {
 		err->kind = ERR_USAGE;
-		return err_prefix(err, "'%s'", cli->args.v[0]);
+		(void)err_prefix(err, "'%s'", cli->args.v[0]);
+		return err_hint(err, "sbx pull REGISTRY/NAME[:TAG]");
 	}
 	if (store_open(cli->a, &w.store, err) < 0 ||
 	    remote_pull(cli->a, &w.store, ref.full, &how, &result, err) < 0 ||

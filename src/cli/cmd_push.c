@@ -116,7 +116,8 @@ static int push(const struct cli *cli, const void *values, struct err *err)
 	job.what.pin = &job.pin;
 	if (image_ref_parse(cli->a, cli->args.v[0], &job.ref, err) < 0) {
 		err->kind = ERR_USAGE;
-		return err_prefix(err, "'%s'", cli->args.v[0]);
+		(void)err_prefix(err, "'%s'", cli->args.v[0]);
+		return err_hint(err, "sbx push REGISTRY/NAME[:TAG] [WHAT]");
 	}
 	if (read_form(v->compress, &job.what, err) < 0 || store_open(cli->a, &job.w.store, err) < 0)
 		return -1;

@@ -3,6 +3,7 @@
 
 import os
 import pwd
+import re
 import socket
 import stat
 import time
@@ -271,6 +272,14 @@ def test_list_and_rm():
         p.sbx("rm", "-f").ok()
         check(p.dir not in p.sbx("list", "--json").ok().out, "gone from the list")
         check(os.path.exists(p.path("sbx.ini")), "the project itself stays")
+        p.run("true").ok()
+        p.sbx("stop").ok()
+        absent(r"gone", p.sbx("list").ok().out, "a project that is there")
+        env_id = next(e["id"] for e in p.sbx("list", "--json").json() if e["project"] == p.dir)
+        os.rename(p.dir, p.dir + "-away")
+        match(rf"{re.escape(p.dir)} \(gone\)$", p.sbx("list", cwd="/").ok().out, "one that is not")
+        p.sbx("rm", "-f", env_id, cwd="/").ok()
+        os.rename(p.dir + "-away", p.dir)
 
 
 def test_rm_of_one_that_is_kept_warm():

@@ -6,6 +6,7 @@ import http.client
 import json
 import os
 import pty
+import re
 import shutil
 import stat
 import tempfile
@@ -331,8 +332,9 @@ def test_not_there():
         equal(p.sbx("pull", f"{r.host}/me/none:1").ok(FAILED).err,
               f"sbx: error: the registry '{r.host}' has no '1' in 'me/none'\nhint: look at its name and tag; what "
               f"is not public needs a login, too: sbx login {r.host}\n", "a name")
-        match("it names no registry", p.sbx("pull", "debian:12").ok(USAGE).err, "no registry")
-        match("it names no registry", p.sbx("push", "debian:12").ok(USAGE).err, "no registry")
+        for words, hint in (("pull", "sbx pull REGISTRY/NAME[:TAG]"), ("push", "sbx push REGISTRY/NAME[:TAG] [WHAT]")):
+            match(r"it names no registry\nhint: " + re.escape(hint) + "$",
+                  p.sbx(words, "debian:12").ok(USAGE).err, words)
         host = r.host
     match(f"cannot use the registry '{host}'", p.sbx("pull", f"{host}/a:1", cwd="/").ok(FAILED).err, "nobody there")
 
