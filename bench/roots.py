@@ -4,6 +4,7 @@ The harness is bench/start's (bench/README.md).
 """
 
 import argparse
+import atexit
 import glob
 import gzip
 import hashlib
@@ -122,7 +123,10 @@ def into_new(name, command, folder, env, before=None):
 
 def podman(folder, *words):
     """With a store of its own in the folder."""
-    return ["podman", "--root", folder + "/root", "--runroot", folder + "/run", *words]
+    # A run root of more than 50 characters is refused.
+    run = os.path.join("/tmp", "sbx-bench-" + hashlib.sha256(folder.encode()).hexdigest()[:8])
+    atexit.register(shutil.rmtree, run, True)
+    return ["podman", "--root", folder + "/root", "--runroot", run, *words]
 
 
 def become_user(script, args):
