@@ -22,13 +22,6 @@
 #define NAME_MAX_LEN 100
 #define NAME_CHARS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-"
 
-static void json_free(json_t **j)
-{
-	if (*j)
-		json_decref(*j);
-}
-#define _cleanup_json_ __attribute__((cleanup(json_free)))
-
 int kernelspec_check_name(const char *name, struct err *err)
 {
 	if (name[0] && name[0] != '.' && strlen(name) <= NAME_MAX_LEN &&
@@ -80,7 +73,7 @@ static int read_one(struct arena *a, int dir_fd, const char *name, struct kernel
 		    bool *ret_ours, struct err *err)
 {
 	_cleanup_buf_ struct buf text = {0};
-	_cleanup_json_ json_t *root = NULL;
+	json_auto_t *root = NULL;
 	const json_t *own;
 
 	if (fs_read_at(dir_fd, path_join(a, name, FILE_NAME), FILE_MAX, &text, err) < 0)
@@ -142,7 +135,7 @@ int kernelspec_write(struct arena *a, const struct kernelspec *spec, const char 
 	_cleanup_fd_ int own_fd = -1;
 	_cleanup_free_ char *text = NULL;
 	_cleanup_buf_ struct buf b = {0};
-	_cleanup_json_ json_t *root = NULL;
+	json_auto_t *root = NULL;
 	const char *dir;
 	const char *own;
 

@@ -16,16 +16,9 @@
 const char *const connection_channels[CONNECTION_CHANNELS] = {"shell", "iopub", "stdin", "control",
 							      "hb"};
 
-static void json_free(json_t **j)
-{
-	if (*j)
-		json_decref(*j);
-}
-#define _cleanup_json_ __attribute__((cleanup(json_free)))
-
 static int load(const char *text, size_t len, json_t **ret, struct err *err)
 {
-	_cleanup_json_ json_t *root = NULL;
+	json_auto_t *root = NULL;
 	json_error_t why;
 
 	if (len > CONNECTION_MAX)
@@ -105,7 +98,7 @@ int connection_parse(struct arena *a, const char *text, size_t len, struct conne
 		     struct err *err)
 {
 	struct connection c = {0};
-	_cleanup_json_ json_t *root = NULL;
+	json_auto_t *root = NULL;
 
 	if (load(text, len, &root, err) < 0 || read_address(a, root, &c, err) < 0 ||
 	    read_ports(root, &c, err) < 0)
@@ -117,7 +110,7 @@ int connection_parse(struct arena *a, const char *text, size_t len, struct conne
 int connection_inside(const char *text, size_t len, const char *prefix, struct buf *ret,
 		      struct err *err)
 {
-	_cleanup_json_ json_t *root = NULL;
+	json_auto_t *root = NULL;
 	_cleanup_free_ char *out = NULL;
 	char key[32];
 	bool ok;
