@@ -44,21 +44,14 @@ static int failed(const struct err *why, const char *path, struct err *err)
 static int await_answer(int sock, const char *path, int *ret_fd, struct err *err)
 {
 	struct pollfd p = {.fd = sock, .events = POLLIN};
-	int fds[PROC_MAX_FDS];
 	_cleanup_fd_ int fd = -1;
 	struct proto_msg msg = {0};
 	size_t n = 0;
-	int r;
 
 	if (poll(&p, 1, DIAL_MS) != 1)
 		return err_errno(err, ETIMEDOUT, "cannot ask the sandbox");
-	r = proto_recv(sock, &msg, fds, &n, err);
-	if (r <= 0)
-		return r < 0 ? -1 : err_errno(err, EAGAIN, "the sandbox is ending");
-	for (size_t i = 1; i < n; i++)
-		(void)close(fds[i]);
-	if (n > 0)
-		fd = fds[0];
+	if (proto_recv_fd(sock, &msg, &fd, &n, err) < 0)
+		return -1;
 	if (msg.type == PROTO_FAILED)
 		return failed(&msg.u.err, path, err);
 	if (msg.type != PROTO_DIALLED || n != 1)

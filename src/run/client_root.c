@@ -37,11 +37,8 @@ static int check_folder(int fd, struct err *err)
 static int ask_root(int sock, int *ret_fd, struct err *err)
 {
 	struct pollfd p = {.fd = sock, .events = POLLIN};
-	int fds[PROC_MAX_FDS];
 	_cleanup_fd_ int fd = -1;
 	struct proto_msg msg = {0};
-	size_t n = 0;
-	int r;
 
 	if (proto_send(sock, PROTO_SHOW_ROOT, &msg, NULL, 0) < 0)
 		return err_errno(err, EAGAIN, "the sandbox is ending");
@@ -49,13 +46,8 @@ static int ask_root(int sock, int *ret_fd, struct err *err)
 		(void)err_errno(err, ETIMEDOUT, "cannot ask the sandbox");
 		return err_hint(err, "it may have been stopped from inside: sbx stop ends it");
 	}
-	r = proto_recv(sock, &msg, fds, &n, err);
-	if (r <= 0)
-		return r < 0 ? -1 : err_errno(err, EAGAIN, "the sandbox is ending");
-	for (size_t i = 1; i < n; i++)
-		(void)close(fds[i]);
-	if (n > 0)
-		fd = fds[0];
+	if (proto_recv_fd(sock, &msg, &fd, NULL, err) < 0)
+		return -1;
 	if (msg.type != PROTO_ROOT_IS)
 		return err_set(err, "cannot ask the sandbox for its root: it runs an older sbx");
 	if (check_folder(fd, err) < 0)

@@ -128,3 +128,19 @@ int proto_recv(int sock, struct proto_msg *ret, int *ret_fds, size_t *ret_nfds, 
 			"cannot talk to the sandbox: another version of sbx started it");
 	return err_hint(err, "sbx stop, and try again");
 }
+
+int proto_recv_fd(int sock, struct proto_msg *ret, int *ret_fd, size_t *ret_nfds, struct err *err)
+{
+	int fds[PROC_MAX_FDS];
+	size_t n = 0;
+	int r = proto_recv(sock, ret, fds, &n, err);
+
+	if (r <= 0)
+		return r < 0 ? -1 : err_errno(err, EAGAIN, "the sandbox is ending");
+	for (size_t i = 1; i < n; i++)
+		(void)close(fds[i]);
+	*ret_fd = n > 0 ? fds[0] : -1;
+	if (ret_nfds)
+		*ret_nfds = n;
+	return 0;
+}

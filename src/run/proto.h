@@ -131,4 +131,10 @@ int proto_body_decode(struct arena *a, const void *p, size_t n, struct proto_bod
 int proto_send(int sock, enum proto_type type, struct proto_msg *msg, const int *fds, size_t nfds);
 int proto_recv(int sock, struct proto_msg *ret, int *ret_fds, size_t *ret_nfds, struct err *err);
 
+/*
+ * An answer with which a descriptor comes: the first one, or -1, the others are closed; *ret_nfds (or NULL) is
+ * how many came.  An end of file is a failure (EAGAIN): the sandbox is ending.
+ */
+int proto_recv_fd(int sock, struct proto_msg *ret, int *ret_fd, size_t *ret_nfds, struct err *err);
+
 #endif

@@ -180,6 +180,36 @@ static void a_message_passes_with_its_fds(void **state)
 }
 
 /* The other side went away with a message unread: that is an end of file, too. */
+static void one_descriptor_of_an_answer(void **state)
+{
+	struct proto_msg msg = {0};
+	struct err err = {0};
+	const int before = count_fds();
+	int socks[2];
+	size_t n = 9;
+	int fd = 9;
+
+	(void)state;
+	pair(socks);
+	assert_int_equal(proto_send(socks[0], PROTO_ROOT_IS, &msg, socks, 2), 0);
+	assert_int_equal(proto_recv_fd(socks[1], &msg, &fd, &n, &err), 0);
+	assert_int_equal(msg.type, PROTO_ROOT_IS);
+	assert_int_equal(n, 2);
+	assert_int_equal(count_fds(), before + 3);
+	assert_int_equal(close(fd), 0);
+
+	assert_int_equal(proto_send(socks[0], PROTO_FAILED, &msg, NULL, 0), 0);
+	assert_int_equal(proto_recv_fd(socks[1], &msg, &fd, NULL, &err), 0);
+	assert_int_equal(fd, -1);
+
+	assert_int_equal(close(socks[0]), 0);
+	assert_int_equal(proto_recv_fd(socks[1], &msg, &fd, &n, &err), -1);
+	assert_int_equal(err.errnum, EAGAIN);
+	assert_non_null(strstr(err.msg, "the sandbox is ending"));
+	assert_int_equal(close(socks[1]), 0);
+	assert_int_equal(count_fds(), before);
+}
+
 static void a_reset_is_an_end(void **state)
 {
 	struct proto_msg msg = {0};
@@ -254,6 +284,7 @@ int main(void)
 		cmocka_unit_test(the_longest_body),
 		cmocka_unit_test(a_damaged_body_is_refused),
 		cmocka_unit_test(a_message_passes_with_its_fds),
+		cmocka_unit_test(one_descriptor_of_an_answer),
 		cmocka_unit_test(a_reset_is_an_end),
 		cmocka_unit_test(another_version_is_refused),
 		cmocka_unit_test(a_message_too_long_is_refused),
