@@ -386,12 +386,23 @@ static void tear_down(struct supervisor *v)
 	publish_close(&v->ports, v->sb);
 }
 
+/* Where pid 1 has failed meanwhile, we failed because it is gone: its words are the cause. */
+static int build_failed(struct supervisor *v, struct err *err)
+{
+	struct pollfd fd = {.fd = v->init_sock, .events = POLLIN};
+	struct err why = {0};
+
+	if (poll(&fd, 1, 0) == 1 && hear_init(v, &why) < 0)
+		*err = why;
+	return -1;
+}
+
 static int run(struct supervisor *v, struct err *err)
 {
 	const uint64_t end = command_now_ms() + START_MS;
 
 	if (build(v, err) < 0)
-		return -1;
+		return build_failed(v, err);
 	while (!v->over) {
 		const uint64_t now = command_now_ms();
 		int left = now < end ? (int)(end - now) : 0;
