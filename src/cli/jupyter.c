@@ -131,10 +131,20 @@ static int find_port(struct server *s, struct err *err)
 /*
  * Of notebook 6 (NotebookApp), and of jupyter_server (ServerApp), on which lab and notebook 7 stand.  Not all of their
  * versions keep the token out of their logs, in which the browser's first request is.
+ *
+ * Without a terminal they leave SIGINT to Python, whose KeyboardInterrupt may come in the middle of a request and once
+ * more while they clean up, which then ends by the signal.  They end in order by SIGTERM; before they know that one there
+ * is nothing to be put in order.  A second SIGINT does not wait for the kernels.
  */
 static const char settings[] =
-	"import logging\n"
+	"import logging, os, signal\n"
 	"token = '%s'\n"
+	"def interrupted(*_):\n"
+	"    signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+	"    if signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:\n"
+	"        raise SystemExit(0)\n"
+	"    os.kill(os.getpid(), signal.SIGTERM)\n"
+	"signal.signal(signal.SIGINT, interrupted)\n"
 	"make = logging.getLogRecordFactory()\n"
 	"def without_token(*args, **kw):\n"
 	"    record = make(*args, **kw)\n"

@@ -9,6 +9,7 @@ import signal
 import socket
 import stat
 import subprocess
+import threading
 import time
 import urllib.parse
 import zipfile
@@ -131,6 +132,28 @@ def test_jupyter_ends():
             equal(n, 0, f"processes inside after {sig.name}")
             with socket.socket() as probe:
                 check(probe.connect_ex(("127.0.0.1", port)) != 0, f"the port is still there after {sig.name}")
+
+
+@limit(120)
+def test_jupyter_ends_while_it_works():
+    """Ctrl-C in the middle of requests ends it no less in order."""
+    need_notebook()
+    with Project(INI) as p:
+        for _ in range(3):
+            with Server(p) as s, contextlib.ExitStack() as stack:
+                over = threading.Event()
+
+                def ask(s=s, over=over):
+                    with contextlib.suppress(OSError, http.client.HTTPException):
+                        while not over.is_set():
+                            s.get("/api/contents")
+
+                threads = [threading.Thread(target=ask) for _ in range(4)]
+                stack.callback(lambda over=over, threads=threads: (over.set(), [t.join() for t in threads]))
+                for t in threads:
+                    t.start()
+                equal(s.get("/api/contents")[0], 200, "while others ask")
+                equal(s.stop(), 0, "the status after Ctrl-C")
 
 
 @limit(120)
