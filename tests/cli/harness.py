@@ -403,6 +403,8 @@ def main(module_name):
         sys.exit("harness: run these as an ordinary user: tests/as-user sub|one FILE")
     SBX = sbx_path()
     os.umask(0o022)
+    # As for a command at a terminal, although whoever runs the tests in the background may ignore it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     module = sys.modules["__main__"]
     tests = [(n, f) for n, f in vars(module).items() if n.startswith("test_") and callable(f)]
     if len(sys.argv) > 1:
