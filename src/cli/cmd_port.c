@@ -10,6 +10,7 @@
 #include "cli/open.h"
 #include "cli/out.h"
 #include "cli/ports_show.h"
+#include "cli/ports_taken.h"
 #include "conf/port.h"
 #include "run/ports.h"
 
@@ -52,9 +53,10 @@ static int no_sandbox(struct err *err)
 }
 
 /* Each word in turn: what was done before one that fails, stays. */
-static int change(const struct cli *cli, const struct values *v, const struct env *env,
+static int change(const struct cli *cli, const struct values *v, const struct workplace *w,
 		  struct err *err)
 {
+	const struct env *env = &w->env;
 	const bool add = str_eq(cli->args.v[0], "add");
 	const size_t n = cli->args.n - 1;
 	struct port *ports = arena_alloc(cli->a, n * sizeof(*ports));
@@ -68,6 +70,8 @@ static int change(const struct cli *cli, const struct values *v, const struct en
 	for (; done < n && r == 0; done += r == 0)
 		r = add ? ports_add(env, &ports[done], &ports[done], err)
 			: ports_remove(env, &ports[done], &ports[done], err);
+	if (r < 0 && add)
+		(void)ports_taken_explain(cli->a, &w->store, env, &ports[done], err);
 	/* Of more than one, those before the one that failed are told too. */
 	if (add && v->json && (r == 0 || done > 0) &&
 	    out_json(ports_json(ports, done), r < 0 ? NULL : err) < 0)
@@ -137,7 +141,7 @@ static int port(const struct cli *cli, const void *values, struct err *err)
 		return -1;
 	if (str_eq(cli->args.v[0], "list"))
 		return list(cli, v, &w.env, err);
-	return change(cli, v, &w.env, err);
+	return change(cli, v, &w, err);
 }
 
 const struct command *cmd_port(void)

@@ -18,6 +18,7 @@
 #include "cli/history.h"
 #include "cli/lock.h"
 #include "cli/passed.h"
+#include "cli/ports_taken.h"
 #include "cli/share.h"
 #include "conf/trust.h"
 #include "plan/host.h"
@@ -285,7 +286,7 @@ static int connect_or_start(struct arena *a, struct workplace *w, const struct p
 			 w->env.id, other);
 	if (share_prepare(a, w, err) < 0)
 		return -1;
-	return client_start(*ret_plan, &w->env, w->digest, ret_sock, err);
+	return ports_taken_start(a, w, *ret_plan, ret_sock, err);
 }
 
 int open_workdir(struct arena *a, const char *cwd, const char *workdir, const char **ret,

@@ -70,6 +70,7 @@ struct port_value {
 	uint16_t host;       /* 0: any that is free (`sbx port add` alone) */
 	uint16_t inside;
 	bool udp;
+	bool optional; /* never as parsed: where it is taken, the sandbox starts without it */
 	struct origin at;
 };
 

@@ -170,8 +170,8 @@ static int failed_at(const struct broker_how *how, uint32_t i, struct err *err)
 }
 
 /*
- * All of the table.  At the start of a sandbox each has to be had; a broker that comes after another takes those
- * that are still free, and of the others says why.
+ * All of the table.  At the start of a sandbox each has to be had that is not optional; a broker that comes after
+ * another takes those that are still free, and of the others says why.
  */
 static int publish_table(struct broker *b, bool strict, struct err *err)
 {
@@ -183,7 +183,7 @@ static int publish_table(struct broker *b, bool strict, struct err *err)
 
 		if (broker_publish(b, &table.port[i], &p, &why) == 0)
 			continue;
-		if (strict) {
+		if (strict && !b->how->plan->ports[i].optional) {
 			*err = why;
 			return failed_at(b->how, i, err);
 		}

@@ -17,23 +17,30 @@ struct control {
 	struct broker *b;
 };
 
-static struct port_value value_of(const struct port *p)
+/* `had`: among those that are published; else among those that could not be. */
+static struct published *find_clash(const struct broker *b, const struct port *port, bool had)
 {
-	return (struct port_value){
-		.address = p->address, .host = p->host, .inside = p->inside, .udp = p->udp};
-}
+	const struct port_value new = ports_value(port);
 
-static const struct published *find_clash(const struct broker *b, const struct port *port)
-{
-	const struct port_value new = value_of(port);
+	for (struct published *p = b->published; p; p = p->next) {
+		const struct port_value old = ports_value(&p->port);
 
-	for (const struct published *p = b->published; p; p = p->next) {
-		const struct port_value old = value_of(&p->port);
-
-		if (port_clash(&old, &new))
+		if ((p->port.errnum == 0) == had && port_clash(&old, &new))
 			return p;
 	}
 	return NULL;
+}
+
+/* Those that could not be had, and whose place `new` takes. */
+static void replace_lost(struct broker *b, struct published *new)
+{
+	struct published *old;
+
+	while ((old = find_clash(b, &new->port, false)) != NULL) {
+		if (old->port.inside == new->port.inside)
+			new->port.from_profile |= old->port.from_profile;
+		broker_unpublish(b, old);
+	}
 }
 
 static size_t count(const struct broker *b)
@@ -47,7 +54,7 @@ static size_t count(const struct broker *b)
 
 static int add(struct broker *b, struct port *port, struct err *err)
 {
-	const struct published *old = find_clash(b, port);
+	const struct published *old = find_clash(b, port, true);
 	struct published *new;
 	char name[LISTENER_NAME];
 
@@ -66,6 +73,7 @@ static int add(struct broker *b, struct port *port, struct err *err)
 		return err_errno(err, EINVAL, "cannot publish port %u", (unsigned)port->host);
 	if (broker_publish(b, port, &new, err) < 0)
 		return -1;
+	replace_lost(b, new);
 	*port = new->port;
 	broker_save(b);
 	return 0;

@@ -59,6 +59,12 @@ struct port ports_of(const struct port_value *v)
 	return p;
 }
 
+struct port_value ports_value(const struct port *p)
+{
+	return (struct port_value){
+		.address = p->address, .host = p->host, .inside = p->inside, .udp = p->udp};
+}
+
 static int gone(struct err *err)
 {
 	return err_errno(err, ECONNRESET, "cannot ask for ports: the sandbox is ending");

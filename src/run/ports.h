@@ -23,10 +23,10 @@
 #include <sys/types.h>
 
 #include "base/err.h"
+#include "conf/profile.h"
 
 struct arena;
 struct env;
-struct port_value;
 
 /* Its name in run/. */
 #define PORTS_SOCKET "ports"
@@ -68,8 +68,9 @@ int ports_send(int sock, enum ports_type type, struct ports_msg *msg);
 /* 1 a message, 0 end of file, -1 failed; what comes in is checked, and its texts are ended. */
 int ports_recv(int sock, struct ports_msg *ret, struct err *err);
 
-/* A port as a profile has it. */
+/* A port as a profile has it, and back; the address stays that of `p`. */
 struct port ports_of(const struct port_value *v);
+struct port_value ports_value(const struct port *p);
 
 /*
  * Of the running sandbox of `env`; errnum ENOENT where it does not run.  *ret is the port as published: with

@@ -10,7 +10,7 @@ import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import harness
-from harness import NO_NET, Project, check, equal, match
+from harness import NO_NET, Project, absent, check, equal, match
 
 # Runs inside: answers as the name says, at 127.0.0.1 (or ::1) and the port given, and says when it is there.
 SERVER = r"""
@@ -39,8 +39,8 @@ while True:
 class Server:
     """A server inside, as long as the context."""
 
-    def __init__(self, project, what="echo", port=7000, family="4"):
-        self.process = project.start("run", "--", "python3", "-c", SERVER, what, str(port), family)
+    def __init__(self, project, what="echo", port=7000, family="4", env="default"):
+        self.process = project.start("run", "-e", env, "--", "python3", "-c", SERVER, what, str(port), family)
 
     def __enter__(self):
         harness.read_until(self.process.stdout, b"up\n")
@@ -84,8 +84,8 @@ def added(project, *ports):
     return [int(re.search(r":(\d+)(/udp)?$", line).group(1)) for line in out.splitlines()]
 
 
-def listed(project):
-    return project.sbx("port", "list", "--json").json()
+def listed(project, *options):
+    return project.sbx("port", "list", "--json", *options).json()
 
 
 def bound_at(port, protocol="tcp"):
@@ -292,6 +292,44 @@ def test_taken():
             r = p.sbx("port", "add", f"{mine}:80").ok(125)
             match(f"'127.0.0.1:{mine}' is published already, to port 7000 inside", r.err, "twice")
             match(f"hint: sbx port rm 127.0.0.1:{mine}", r.err, "the hint")
+
+
+def test_taken_by_a_fork():
+    """Two environments of a project have one sbx.ini: the second starts without what the first has, and says so."""
+    port, own = free_port(), free_port()
+    with Project(f"[network]\nmode = none\nports = {port}:7000 {own}:7001\n") as p, Server(p):
+        p.sbx("fork", "trial").ok()
+        p.sbx("port", "rm", str(own)).ok()
+        r = p.sbx("run", "-e", "trial", "--", "true").ok()
+        match(rf"^sbx: warning: 127\.0\.0\.1:{port} is not published for 'trial': the environment 'default' has it; "
+              rf"sbx port add -e trial 0:7000 takes another one$", r.err, "the warning")
+        absent(str(own), r.err, "the warning")
+        with Server(p, env="trial"):
+            equal([(e["host"], e["published"], e["trouble"]) for e in listed(p, "-e", "trial") if e["host"] == port],
+                  [(port, False, "Address already in use")], "the list")
+            equal([e["published"] for e in listed(p, "-e", "trial") if e["host"] == own], [True], "the other port")
+            # It is not there twice when the first gives it up, and is again the profile's.
+            r = p.sbx("port", "add", "-e", "trial", f"{port}:7000").ok(125)
+            match(rf"cannot publish port {port} at '127\.0\.0\.1:{port}': Address already in use, by the environment "
+                  rf"'default' of '{p.dir}'\nhint: sbx stop -C {p.dir} ends that one; or use another port: "
+                  rf"{port + 1}:7000$", r.err, "add")
+            p.sbx("port", "rm", str(port)).ok()
+            equal(added(p, "-e", "trial", f"{port}:7000"), [port], "add, when it is free")
+            echoes(port)
+            equal(sorted((e["host"], e["from"], e["published"]) for e in listed(p, "-e", "trial")),
+                  sorted([(port, "profile", True), (own, "profile", True)]), "the list")
+        p.sbx("rm", "-f", "-e", "trial").ok()
+
+
+def test_taken_by_another_project():
+    """What the sandbox of another project has is refused, and the project named."""
+    port = free_port()
+    ini = f"[network]\nmode = none\nports = {port}:7000\n"
+    with Project(ini, "one's") as first, Project(ini) as p, Server(first):
+        r = p.run("true").ok(125)
+        match(re.escape(f"sbx.ini:3: cannot publish port {port} at '127.0.0.1:{port}': Address already in use, by the "
+                        f"environment 'default' of '{first.dir}'\nhint: sbx stop -C '{first.parent}/one'\\''s' ends that "
+                        f"one; or use another port: {port + 1}:7000\n"), r.err, "the start")
 
 
 def test_low_port():

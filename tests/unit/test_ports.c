@@ -1,7 +1,9 @@
 /*
- * Published ports of a real sandbox: run/ports asks, run/publish starts run/broker, run/broker_control answers.
+ * Published ports of a real sandbox: run/ports asks, run/publish starts run/broker, run/broker_control answers;
+ * run/holder finds whose a port is.
  */
 #include "launch_world.h"
+#include "run/holder.h"
 #include "run/ports.h"
 #include "tcp_world.h"
 
@@ -164,6 +166,35 @@ static void what_does_not_run_has_none(void **state)
 	box_done(&b);
 }
 
+/* Of those that run, and of none but them. */
+static void the_holder_is_found(void **state)
+{
+	struct box b = box_new(*state, "");
+	struct box other = box_named(*state, "other", "");
+	struct port p = {.address = "127.0.0.1", .inside = 80};
+	struct env found = {.fd = -1};
+	int sock;
+
+	if (!b.plan || !other.plan)
+		return;
+	sock = box_start(&b);
+	p = added(&b, &p);
+	assert_true(holder_find(b.w->a, &b.store, &other.env, &p, &found));
+	assert_string_equal(found.id, b.env.id);
+	assert_false(holder_find(b.w->a, &b.store, &b.env, &p, &found));
+	/* Every address is that one, too. */
+	(void)snprintf(p.address, sizeof(p.address), "0.0.0.0");
+	assert_true(holder_find(b.w->a, &b.store, &other.env, &p, &found));
+	p.udp = true;
+	assert_false(holder_find(b.w->a, &b.store, &other.env, &p, &found));
+	p.udp = false;
+	(void)close(sock);
+	box_is_over(&b);
+	assert_false(holder_find(b.w->a, &b.store, &other.env, &p, &found));
+	box_done(&b);
+	box_done(&other);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -172,6 +203,7 @@ int main(void)
 		TEST(at_two_addresses_one_has_to_be_named),
 		TEST(nonsense_is_refused),
 		TEST(what_does_not_run_has_none),
+		TEST(the_holder_is_found),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
