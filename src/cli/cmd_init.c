@@ -20,6 +20,8 @@
 #include "cli/shim.h"
 #include "cli/vscode.h"
 #include "conf/profile.h"
+#include "conf/trust.h"
+#include "store/dirs.h"
 #include "store/project.h"
 
 struct values {
@@ -137,6 +139,29 @@ static int fetch(struct arena *a, const char *dir, struct err *err)
 	return 0;
 }
 
+/*
+ * What the user has just named himself need not be asked for: that image, and nothing else.  Where PROFILE asks for
+ * more, all of it is asked.
+ */
+static int allow_base(struct arena *a, const char *dir, struct err *err)
+{
+	_cleanup_workplace_ struct workplace w = WORKPLACE_EMPTY;
+	const struct where where = {.dir = dir};
+	struct trust_request *requests;
+	const char *home;
+	size_t n;
+
+	if (open_project(a, &where, &w, err) < 0 || open_profile(a, &w, err) < 0 ||
+	    dirs_home(a, &home, err) < 0)
+		return -1;
+	trust_requests(a, w.profile, w.project, home, &requests, &n);
+	for (size_t i = 0; i < n; i++)
+		if (!str_eq(requests[i].at.file, w.profile->base.at.file) ||
+		    requests[i].at.line != w.profile->base.at.line)
+			return 0;
+	return n > 0 ? allow_put(&w.store, w.project, w.digest, err) : 0;
+}
+
 /* Without a name: what the files in the folder speak for, if the user agrees where he can be asked. */
 static const char *propose(struct arena *a, const char *dir)
 {
@@ -221,6 +246,8 @@ static int init(const struct cli *cli, const void *values, struct err *err)
 		return -1;
 	}
 	log_info("wrote '%s'; next: sbx enter", file);
+	if (v->base && allow_base(cli->a, dir, err) < 0)
+		return -1;
 	if (v->bootstrap && bootstrap_make(cli->a, dir, v->base, err) < 0)
 		return -1;
 	if (v->base && fetch(cli->a, dir, err) < 0)

@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "base/path.h"
 #include "base/str.h"
+#include "conf/image.h"
 #include "conf/lists.h"
 #include "conf/port.h"
 
@@ -47,16 +48,89 @@ static const char *host_path(const struct asking *t, const char *written)
 	return path_clean(t->a, path[0] == '/' ? path : path_join(t->a, t->project, path));
 }
 
-static void ask_base(struct asking *t, const struct profile *p)
+/* Is it a registry on this machine?  Its name may be written in any case, and with a port. */
+static bool is_loopback(const struct asking *t, const char *registry)
 {
-	const char *path;
+	const char *port = strrchr(registry, ':');
+	char *host =
+		arena_strndup(t->a, registry, port ? (size_t)(port - registry) : strlen(registry));
 
-	if (p->base.at.trusted ||
-	    (p->base.kind != BASE_DIR && p->base.kind != BASE_TAR && p->base.kind != BASE_OCI))
-		return;
-	path = host_path(t, p->base.ref);
-	if (!path_is_under(path, t->project))
-		ask(t, arena_printf(t->a, "'%s' as the root", path), &p->base.at);
+	for (char *c = host; *c; c++)
+		if (*c >= 'A' && *c <= 'Z')
+			*c = (char)(*c - 'A' + 'a');
+	return image_is_loopback(host);
+}
+
+/* A name of an image.  What anybody could fetch from a registry is no more than the network gives. */
+static const char *named_image(const struct asking *t, const char *name)
+{
+	struct image_ref ref;
+
+	if (image_ref_parse(t->a, name, &ref, NULL) < 0)
+		return arena_printf(
+			t->a, "the image '%s' of your own, where your store has one of that name",
+			name);
+	if (str_eq(ref.registry, "localhost"))
+		return arena_printf(t->a, "the image '%s' of your own store", name);
+	if (is_loopback(t, ref.registry))
+		return arena_printf(t->a, "the image '%s', from a registry on this machine itself",
+				    name);
+	return NULL;
+}
+
+/* What is asked for with an image that is written as in [base] (base.h); NULL: nothing. */
+static const char *image(const struct asking *t, const char *written)
+{
+	static const char *const files[] = {"dir:", "oci:", "tar:"};
+
+	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+		const char *path;
+
+		if (!str_starts(written, files[i]))
+			continue;
+		path = host_path(t, written + strlen(files[i]));
+		return path_is_under(path, t->project) ? NULL : arena_printf(t->a, "'%s'", path);
+	}
+	if (str_starts(written, "layer:"))
+		return arena_printf(t->a, "the layer '%s' of your own store",
+				    written + strlen("layer:"));
+	return str_eq(written, "host") || str_eq(written, "scratch") ? NULL
+								     : named_image(t, written);
+}
+
+static void ask_image(struct asking *t, const char *written, const char *what_for,
+		      const struct origin *at)
+{
+	const char *what = at->trusted ? NULL : image(t, written);
+
+	if (what)
+		ask(t, arena_printf(t->a, "%s %s", what, what_for), at);
+}
+
+/* Where --from can be written in many ways, or be of variables, it is asked for whatever it will be. */
+static void ask_copies(struct asking *t, const struct profile *p)
+{
+	for (size_t i = 0; i < p->build.n; i++) {
+		const struct build_value *v = &p->build.v[i];
+		struct cf_step step;
+		const char *from;
+
+		if (v->at.trusted || v->kind != CF_COPY ||
+		    containerfile_step(t->a, v->kind, v->s, &step, NULL) < 0)
+			continue;
+		from = cf_flag(&step, "from");
+		if (!from)
+			continue;
+		if (strpbrk(from, "$\"'\\"))
+			ask(t,
+			    arena_printf(t->a,
+					 "an image whose name is made up when it is built, "
+					 "'%s', to copy from",
+					 from),
+			    &v->at);
+		else
+			ask_image(t, from, "to copy from", &v->at);
+	}
 }
 
 /* sbx.ini, sbx.lock and .sbx are read-only at their own path (DESIGN.md §5.10); so no second,
@@ -148,7 +222,8 @@ void trust_requests(struct arena *a, const struct profile *p, const char *projec
 {
 	struct asking t = {.a = a, .project = path_clean(a, project), .home = home};
 
-	ask_base(&t, p);
+	ask_image(&t, profile_base(a, p), "as the root", &p->base.at);
+	ask_copies(&t, p);
 	ask_mounts(&t, p);
 	ask_network(&t, p);
 	ask_security(&t, p);

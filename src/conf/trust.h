@@ -18,7 +18,8 @@ struct trust_request {
 
 /*
  * The requests of `p` that came from an untrusted file: a mount of a host path
- * outside `project`, network mode host, seccomp off, nested namespaces, a port on an
+ * outside `project`, an image of the user's own (of his store alone, from a registry on this machine, a path outside) as
+ * the base or to copy from, network mode host, seccomp off, nested namespaces, a port on an
  * address that is not loopback, a passed variable beyond the harmless list.
  * Mount paths are expanded with `home` and taken relative to `project`. All in `a`.
  */

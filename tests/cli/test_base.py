@@ -121,7 +121,7 @@ def test_a_layer_and_a_name_of_the_store():
     with Project(NO_NET) as p:
         p.sbx("run", "--root", "--", "sh", "-c", "echo over > /etc/over-host").ok()
         digest = p.sbx("commit", "-m", "x").ok().out.strip()
-        p.write("sbx.ini", on("layer:" + digest))
+        p.profile(on("layer:" + digest))
         r = p.sh("true").ok(125)
         match("sbx.ini:2: cannot enter 'default': it stands on the host's root, or a folder, and the "
               "profile's base is 'layer:", r.err, "another base")
@@ -134,7 +134,7 @@ def test_a_layer_and_a_name_of_the_store():
         equal(r.status, 2, "a tag of another base")
         match("the tag 't' lies on another base: image:.*an environment on that base can have it",
               r.err, "a tag of another base")
-        p.write("sbx.ini", on("localhost/no/such:1"))
+        p.profile(on("localhost/no/such:1"))
         r = p.sbx("run", "-e", "three", "--", "true").ok(125)
         match("the store has no image of that name", r.err, "not there")
         match("hint: sbx images lists those that it has; sbx load, sbx build and sbx init --bootstrap "

@@ -188,7 +188,7 @@ def layout_by_umoci(p):
 
 def runs_it(p):
     """An environment on it has what umoci's bundle has; a layer more is saved, and umoci reads that."""
-    p.write("sbx.ini", layers.COLD + "[base]\nimage = localhost/l:1\n")
+    p.profile(layers.COLD + "[base]\nimage = localhost/l:1\n")
     listing = ("for f in anew gone; do busybox find /etc/$f -exec busybox stat -c '%n %a %F' {} ';'; done 2>/dev/null; "
                "busybox stat -c '%n %h %s' /etc/one /etc/two; busybox cat /etc/anew/new")
     out = p.run("/bin/busybox", "sh", "-c", "PATH=/bin; " + listing).ok().out.split("\n")

@@ -202,7 +202,7 @@ def test_C6_nothing_planted_is_heard():
         layout = roots.Layout(p.path("l"))
         layout.image("1", [raw_tar([*roots.system(), *low]), raw_tar(up)])
         p.sbx("load", "l", "--name", "tree:1").ok()
-        p.write("sbx.ini", layers.COLD + "[base]\nimage = localhost/tree:1\n")
+        p.profile(layers.COLD + "[base]\nimage = localhost/tree:1\n")
         out = p.sbx("run", "--root", "--", "sh", "-c",
                     "cd /opt; ls -A d e secret; cat d/low d/file e/low secret/s; stat -c '%n %a %u %s' d d/file d/new e").ok().out
         equal(out.splitlines(), ["d:", "file", "low", "new", "", "e:", "low", "", "secret:", "s", "low", "of the upper",

@@ -73,7 +73,7 @@ class World:
 
 def starts(p, name):
     """It runs or says why; nothing hangs."""
-    p.write("sbx.ini", layers.COLD + "[base]\nimage = localhost/hostile:1\n")
+    p.profile(layers.COLD + "[base]\nimage = localhost/hostile:1\n")
     r = p.sbx("run", "--root", "--", "/usr/bin/true", limit=30)
     check(r.status == 0 or "error" in r.err, f"{name}: {r.status} without a word: {r.err}")
     p.sbx("rm", "-f")
@@ -153,7 +153,7 @@ def test_C4_the_root_is_not_hidden():
             if name == "out/.wh..wh..opq":
                 # In this layer `out` is a folder, which lies over the link.
                 r.ok()
-                p.write("sbx.ini", layers.COLD + "[base]\nimage = localhost/hostile:1\n")
+                p.profile(layers.COLD + "[base]\nimage = localhost/hostile:1\n")
                 equal(p.run("/usr/bin/cat", "/etc/issue").ok().out, "of the image\n", "the first layer")
                 continue
             r.ok(125)

@@ -12,6 +12,7 @@
 #include "conf/trust.h"
 
 #define MAX_REQUESTS 8
+#define HEX "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 
 struct ask_case {
 	const char *text;
@@ -61,7 +62,35 @@ static const struct ask_case cases[] = {
 	{"[base]\nimage = dir:/\n", {"'/' as the root:2", NULL}},
 	{"[base]\nimage = tar:~/x.tar\n", {"'/home/me/x.tar' as the root:2", NULL}},
 	{"[base]\nimage = oci:../img\n", {"'/home/me/img' as the root:2", NULL}},
+	/* What anybody can fetch, and what is the user's own. */
 	{"[base]\nimage = registry.example/a\n", {NULL}},
+	{"[base]\nimage = registry.example:5000/a:1\n", {NULL}},
+	{"[base]\nimage = localhost/a:1\n",
+	 {"the image 'localhost/a:1' of your own store as the root:2", NULL}},
+	{"[base]\nimage = layer:sha256:" HEX "\n",
+	 {"the layer '" HEX "' of your own store as the root:2", NULL}},
+	{"[base]\nimage = 127.0.0.1:5000/a\n",
+	 {"the image '127.0.0.1:5000/a', from a registry on this machine itself as the root:2",
+	  NULL}},
+	{"[base]\nimage = LocalHost:5000/a\n",
+	 {"the image 'LocalHost:5000/a', from a registry on this machine itself as the root:2",
+	  NULL}},
+	{"[base]\nimage = x.localhost/a\n",
+	 {"the image 'x.localhost/a', from a registry on this machine itself as the root:2", NULL}},
+	{"[build]\nrun = x --from=localhost/a\ncopy = a /b\ncopy = --from=host /etc/fstab /\n"
+	 "copy = --from=registry.example/a /x /y\ncopy = --from=oci:./img:1 /x /y\n",
+	 {NULL}},
+	{"[build]\ncopy = --from=localhost/a /x /y\ncopy = --from=debian:12 /x /y\n"
+	 "copy = --chmod=644 --from=layer:" HEX " /x /y\ncopy = --from=tar:~/x.tar /x /y\n"
+	 "copy = --from=oci:/srv/img:1 /x /y\ncopy = --from=$X /x /y\n"
+	 "copy = --from=local\\host/a /x /y\n",
+	 {"the image 'localhost/a' of your own store to copy from:2",
+	  "the image 'debian:12' of your own, where your store has one of that name to copy from:3",
+	  "the layer '" HEX "' of your own store to copy from:4", "'/home/me/x.tar' to copy from:5",
+	  "'/srv/img:1' to copy from:6",
+	  "an image whose name is made up when it is built, '$X', to copy from:7",
+	  "an image whose name is made up when it is built, 'local\\host/a', to copy from:8",
+	  NULL}},
 };
 
 static void requests(struct arena *a, const char *text, bool trusted, struct trust_request **ret,
