@@ -59,11 +59,24 @@ static void reader_done(struct reader *r)
 	buf_done(&r->value);
 }
 
-/* All errors of the reader pass here: "FILE:LINE: ", and the end. */
+/* With what r->err says: the end, unless bad lines are only to be told of. */
+static int bad_line(struct reader *r)
+{
+	r->rest = NULL;
+	if (!r->h->bad) {
+		r->failed = true;
+		return -1;
+	}
+	r->h->bad(r->h->ctx, r->err);
+	*r->err = (struct err){0};
+	return -1;
+}
+
+/* All errors of the reader pass here: "FILE:LINE: ". */
 static int fail_here(struct reader *r)
 {
-	r->failed = true;
-	return err_prefix(r->err, "%s:%d", r->src->file, r->line);
+	(void)err_prefix(r->err, "%s:%d", r->src->file, r->line);
+	return bad_line(r);
 }
 
 static int fail(struct reader *r, const char *msg, const char *hint)
@@ -103,10 +116,9 @@ static int read_section(struct reader *r, char *line)
 		return fail(r, "nothing may follow the ']' of a section",
 			    "write the key on a line of its own");
 	*end = '\0';
-	if (r->h->section(r->h->ctx, line + 1, r->line, r->err) < 0) {
-		r->failed = true;
+	/* Where a bad one is left out, its keys are still not those of the section before it. */
+	if (r->h->section(r->h->ctx, line + 1, r->line, r->err) < 0 && bad_line(r) < 0 && r->failed)
 		return -1;
-	}
 	*end = ']';
 	r->rest = line;
 	r->started = false;
@@ -216,7 +228,7 @@ static char *hand_over(char *str, int num, void *stream)
 
 		fail(r, blanks ? "there are too many blanks in a row" : "the key is too long",
 		     NULL);
-		return NULL;
+		return r->failed ? NULL : hand_over(str, num, stream);
 	}
 	r->started = true;
 	memcpy(str, " ", lead);
@@ -266,7 +278,7 @@ static int take_piece(void *user, const char *section, const char *name, const c
 	e.key = r->key;
 	e.value = arena_strdup(r->a, r->value.p ? r->value.p : "");
 	if (r->h->entry(r->h->ctx, &e, r->err) < 0)
-		r->failed = true;
+		(void)bad_line(r);
 	return r->failed ? 0 : 1;
 }
 

@@ -33,10 +33,12 @@ struct entry {
 	bool commented; /* a comment was cut off behind the value */
 };
 
-/* Called in the order of the text; each returns 0, or -1 with `err` set, which ends the reading. */
+/* Called in the order of the text; each returns 0, or -1 with `err` set, which ends the reading or is for `bad`. */
 struct lines_handler {
 	int (*section)(void *ctx, const char *name, int line, struct err *err);
 	int (*entry)(void *ctx, const struct entry *e, struct err *err);
+	/* NULL, or what is told of each bad line, "FILE:LINE: …"; it is left out, and the reading goes on. */
+	void (*bad)(void *ctx, const struct err *why);
 	void *ctx;
 };
 

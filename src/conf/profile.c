@@ -21,6 +21,7 @@ struct reading {
 	const struct profile_source *src;
 	struct profile_file *file;
 	int section_lines[16]; /* where each section began, 0: not yet */
+	struct err *first;     /* NULL, or where the first failure goes, and reading goes on */
 };
 
 /* A file of the chain, from the top one to what it extends at last. */
@@ -106,12 +107,31 @@ static int on_entry(void *ctx, const struct entry *e, struct err *err)
 	return 0;
 }
 
-static int read_link(struct arena *a, struct link *link, struct err *err)
+static void on_bad(void *ctx, const struct err *why)
 {
-	struct reading r = {.a = a, .src = &link->src, .file = &link->file};
-	struct lines_handler h = {.section = on_section, .entry = on_entry, .ctx = &r};
+	const struct reading *r = ctx;
 
-	return lines_read(a, &link->src, &h, err);
+	if (!r->first->msg[0])
+		*r->first = *why;
+}
+
+/* With `first`, what can be read of it: it does not fail then. */
+static int read_link(struct arena *a, struct link *link, struct err *first, struct err *err)
+{
+	struct reading r = {.a = a, .src = &link->src, .file = &link->file, .first = first};
+	struct lines_handler h = {
+		.section = on_section, .entry = on_entry, .bad = first ? on_bad : NULL, .ctx = &r};
+	struct err why = {0};
+
+	if (lines_read(a, &link->src, &h, &why) == 0)
+		return 0;
+	if (!first) {
+		if (err)
+			*err = why;
+		return -1;
+	}
+	on_bad(&r, &why);
+	return 0;
 }
 
 /* A copy of the source whose file name can be relied on. */
@@ -221,7 +241,7 @@ int profile_parse(struct arena *a, const struct profile_source *top, profile_fin
 	for (;;) {
 		struct link *last = c.links[c.n - 1];
 
-		if (read_link(a, last, err) < 0)
+		if (read_link(a, last, NULL, err) < 0)
 			return -1;
 		if (!last->file.extends.s)
 			break;
@@ -230,4 +250,30 @@ int profile_parse(struct arena *a, const struct profile_source *top, profile_fin
 	}
 	*ret = merge_chain(&c);
 	return 0;
+}
+
+int profile_parse_rest(struct arena *a, const struct profile_source *top, profile_find_fn find,
+		       void *ctx, const struct profile **ret, struct err *err)
+{
+	struct chain c = {.a = a, .links = {new_link(a, top, NULL)}, .n = 1};
+	struct err first = {0};
+	struct err why = {0};
+
+	for (;;) {
+		struct link *last = c.links[c.n - 1];
+
+		(void)read_link(a, last, &first, NULL);
+		if (!last->file.extends.s)
+			break;
+		if (extend(&c, find, ctx, &why) < 0) {
+			if (!first.msg[0])
+				first = why;
+			break;
+		}
+	}
+	*ret = merge_chain(&c);
+	if (!first.msg[0])
+		return 0;
+	*err = first;
+	return 1;
 }

@@ -153,6 +153,14 @@ void profile_defaults(struct arena *a, struct profile *ret);
 int profile_parse(struct arena *a, const struct profile_source *top, profile_find_fn find,
 		  void *ctx, const struct profile **ret, struct err *err);
 
+/*
+ * As much of it as can be read, for what only tells or undoes: bad lines are left out, and so is what cannot be
+ * extended.  0, or 1 where something was: `err` is the first failure that profile_parse would have had.  *ret is always
+ * set.
+ */
+int profile_parse_rest(struct arena *a, const struct profile_source *top, profile_find_fn find,
+		       void *ctx, const struct profile **ret, struct err *err);
+
 /* Write the merged profile as INI again, each line with its origin as a comment (`sbx profile show`). */
 struct buf;
 void profile_print(const struct profile *p, struct buf *ret);

@@ -131,6 +131,20 @@ int project_profile(struct arena *a, const char *dir, const struct profile **ret
 	return profile_parse(a, &top, project_find_named, NULL, ret, err);
 }
 
+int project_profile_rest(struct arena *a, const char *dir, const struct profile **ret,
+			 struct err *err)
+{
+	const char *path = path_join(a, dir, PROJECT_FILE);
+	struct profile_source top;
+	struct err why = {0};
+
+	if (read_source(a, path, false, &top, err) == 0)
+		return profile_parse_rest(a, &top, project_find_named, NULL, ret, err);
+	top = (struct profile_source){.file = path, .text = ""};
+	(void)profile_parse_rest(a, &top, project_find_named, NULL, ret, &why);
+	return 1;
+}
+
 /* Where named profiles live, the first to have a name wins. */
 static int profile_dirs(struct arena *a, struct strv *ret, struct err *err)
 {

@@ -20,6 +20,10 @@ int project_find(struct arena *a, const char *start, const char **ret_dir, struc
 /* Read and parse <dir>/sbx.ini with everything it extends. */
 int project_profile(struct arena *a, const char *dir, const struct profile **ret, struct err *err);
 
+/* As profile_parse_rest.  One that cannot be read at all is as an empty one. */
+int project_profile_rest(struct arena *a, const char *dir, const struct profile **ret,
+			 struct err *err);
+
 /* A named profile: ~/.config/sbx/profiles/NAME.ini, then the installed ones (or $SBX_PROFILES,
  * or profiles/ beside the build folder for a binary that is not installed).  A profile_find_fn. */
 int project_find_named(void *ctx, struct arena *a, const char *name, struct profile_source *ret,

@@ -35,17 +35,24 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	_cleanup_arena_ struct arena *a = arena_new();
 	_cleanup_buf_ struct buf out = {0};
 	struct profile_source top = {"sbx.ini", (const char *)data, size, false};
+	const struct profile *rest = NULL;
 	const struct profile *p = NULL;
 	struct trust_request *requests;
 	struct err err = {0};
+	struct err why = {0};
 	size_t n;
 
+	(void)profile_parse_rest(a, &top, find, &top, &rest, &why);
+	profile_print(rest, &out);
+	buf_done(&out);
 	if (profile_parse(a, &top, find, &top, &p, &err) < 0) {
-		/* The contract: nothing comes back but a message. */
-		if (p || err.msg[0] == '\0')
+		/* The contract: nothing comes back but a message, which is also what the rest lacks. */
+		if (p || err.msg[0] == '\0' || !str_eq(err.msg, why.msg))
 			abort();
 		return 0;
 	}
+	if (why.msg[0])
+		abort();
 	profile_print(p, &out);
 	trust_requests(a, p, "/home/me/project", "/home/me", &requests, &n);
 	return 0;

@@ -219,6 +219,49 @@ static void test_text(void **state)
 	assert_int_equal(p->text_len, strlen(p->text));
 }
 
+/* What is wrong is left out, and the first of it told; all else counts. */
+static void test_rest(void **state)
+{
+	static const char *const pairs[] = {
+		"up", "[network]\nmode = none\n[commit]\nexclude = /a\n", NULL};
+	static const struct {
+		const char *text, *why;
+		enum net_mode mode;
+		size_t excluded;
+	} cases[] = {
+		{"[profile]\nextends = up\n", "", NET_NONE, 1},
+		{"[profile]\nextends = up\n[nosuch]\nmode = host\n[commit]\nexclude = /b\n",
+		 "top.ini:3: there is no section [nosuch]", NET_NONE, 2},
+		{"junk\n[network]\nmode = host\nmood = x\n",
+		 "top.ini:1: this is neither 'key = value' nor '[section]'", NET_HOST, 0},
+		{"[network]\nmode = nil\n[network]\nmode = host\n",
+		 "top.ini:2: bad value 'nil' of 'mode'", NET_HOST, 0},
+		{"[profile]\nextends = down\n[network]\nmode = host\n",
+		 "top.ini:2: cannot extend 'down'", NET_HOST, 0},
+		{"[network\nmode = host\n\x01\n[commit]\nexclude = /b\n",
+		 "top.ini:1: a section's name ends with ']'", NET_SLIRP, 1},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		_cleanup_arena_ struct arena *a = arena_new();
+		const struct profile_source top = {
+			.file = "top.ini", .text = cases[i].text, .len = strlen(cases[i].text)};
+		struct shelf shelf = {.pairs = pairs};
+		struct err why = {0};
+		const struct profile *p = NULL;
+
+		assert_int_equal(profile_parse_rest(a, &top, find, &shelf, &p, &why),
+				 cases[i].why[0] ? 1 : 0);
+		if (strncmp(why.msg, cases[i].why, strlen(cases[i].why)) != 0 ||
+		    (!cases[i].why[0] && why.msg[0]))
+			fail_msg("%zu: %s", i, why.msg);
+		assert_int_equal(p->net.mode, cases[i].mode);
+		assert_int_equal(p->commit_exclude.n, cases[i].excluded);
+		assert_non_null(p->text);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -228,6 +271,7 @@ int main(void)
 		cmocka_unit_test(test_extends_top),
 		cmocka_unit_test(test_extends_depth),
 		cmocka_unit_test(test_text),
+		cmocka_unit_test(test_rest),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
