@@ -159,7 +159,7 @@ static void remove_env(struct arena *a, struct workplace *w)
 int bootstrap_make(struct arena *a, const char *dir, const char *what, struct err *err)
 {
 	_cleanup_workplace_ struct workplace w = WORKPLACE_EMPTY;
-	const struct where where = {.dir = dir, .env = ENV_NAME};
+	const struct where where = {.dir = dir, .env = ENV_NAME, .create = true};
 	const char *name = NULL;
 	int r;
 

@@ -13,6 +13,7 @@ struct values {
 
 static const struct opt opts[] = {
 	OPT_ENV(struct values),
+	OPT_CREATE(struct values),
 	OPT_DIRECTORY(struct values),
 	{"root", 0, NULL, offsetof(struct values, root), "be root inside"},
 	{"leave", 0, NULL, offsetof(struct values, leave),
@@ -44,7 +45,8 @@ const struct command *cmd_enter(void)
 			 .summary = "open a shell in the project's sandbox",
 			 .details =
 				 "Open a shell in the project's sandbox, starting the sandbox where it does not run.\n"
-				 "A second `sbx enter` joins the same sandbox.",
+				 "A second `sbx enter` joins the same sandbox.  The environment `default` is made where it\n"
+				 "is missing, another one with --create.",
 			 .opts = opts},
 		.values_size = sizeof(struct values),
 		.run = enter,

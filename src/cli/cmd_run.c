@@ -16,6 +16,7 @@ struct values {
 
 static const struct opt opts[] = {
 	OPT_ENV(struct values),
+	OPT_CREATE(struct values),
 	OPT_DIRECTORY(struct values),
 	{"root", 0, NULL, offsetof(struct values, root), "run it as root inside"},
 	{"dry-run", 0, NULL, offsetof(struct values, dry_run),
@@ -75,6 +76,7 @@ const struct command *cmd_run(void)
 			 .summary = "run a command in the project's sandbox",
 			 .details =
 				 "Run a command in the project's sandbox, starting the sandbox where it does not run.\n"
+				 "The environment `default` is made where it is missing, another one with --create.\n"
 				 "Options end at CMD.  The exit status is the command's own; 125: sbx failed,\n"
 				 "126: CMD cannot be executed, 127: there is no CMD, 128+N: ended by signal N.",
 			 .opts = opts,

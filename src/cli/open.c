@@ -32,6 +32,9 @@
 /* How often a sandbox that ends just when a command arrives is started anew. */
 #define START_TRIES 5
 
+/* It is there as soon as somebody enters it. */
+#define DEFAULT_ENV "default"
+
 /* Of what a profile asks, an error shows the first few lines; `sbx allow` shows all. */
 #define SHOWN_REQUESTS 8
 
@@ -68,22 +71,58 @@ int open_project(struct arena *a, const struct where *where, struct workplace *w
 {
 	if (open_cwd(a, where->dir, &w->cwd, err) < 0)
 		return -1;
-	w->env_name = where->env ? where->env : "default";
+	w->env_name = where->env ? where->env : DEFAULT_ENV;
+	w->create = where->create;
 	if (project_find(a, w->cwd, &w->project, err) < 0)
 		return -1;
 	return store_open(a, &w->store, err);
+}
+
+/* Of the project's environments, the one whose name is nearest, or NULL. */
+static const char *nearest_env(struct arena *a, const struct workplace *w)
+{
+	struct strv names = {0};
+	struct err why = {0};
+	struct env *envs;
+	size_t n;
+
+	if (env_list(a, &w->store, &envs, &n, &why) < 0)
+		return NULL;
+	for (size_t i = 0; i < n; i++)
+		if (str_eq(envs[i].project, w->project))
+			strv_push(a, &names, envs[i].name);
+	return names.n ? str_nearest(w->env_name, (const char *const *)names.v) : NULL;
+}
+
+static int no_env(struct arena *a, const struct workplace *w, struct err *err)
+{
+	const char *name = w->env_name;
+	const char *near;
+
+	if (w->create || str_eq(name, DEFAULT_ENV)) {
+		err_set(err, "there is no environment '%s' of '%s' yet", name, w->project);
+		err->errnum = ENOENT;
+		return err_hint(err, "sbx enter makes it; sbx list shows those that are there");
+	}
+	near = nearest_env(a, w);
+	err_set(err, "there is no environment '%s' of '%s'", name, w->project);
+	if (near)
+		return err_hint(
+			err,
+			"did you mean '%s'? to make a new one: sbx enter --create -e %s, or "
+			"sbx fork %s",
+			near, name, name);
+	return err_hint(err,
+			"to make it: sbx enter --create -e %s, or sbx fork %s; sbx list shows "
+			"those that are there",
+			name, name);
 }
 
 int open_env(struct arena *a, struct workplace *w, struct err *err)
 {
 	if (env_open(a, &w->store, w->project, w->env_name, &w->env, err) == 0)
 		return 0;
-	if (err->errnum == ENOENT) {
-		err_set(err, "there is no environment '%s' of '%s' yet", w->env_name, w->project);
-		err->errnum = ENOENT;
-		err_hint(err, "sbx enter makes it; sbx list shows those that are there");
-	}
-	return -1;
+	return err->errnum == ENOENT ? no_env(a, w, err) : -1;
 }
 
 int open_env_of(struct arena *a, const struct where *where, const char *id, struct workplace *w,
@@ -110,6 +149,15 @@ int open_profile(struct arena *a, struct workplace *w, struct err *err)
 		return -1;
 	digest_sha256(w->profile->text, w->profile->text_len, w->digest);
 	return 0;
+}
+
+void open_profile_rest(struct arena *a, struct workplace *w)
+{
+	struct err why = {0};
+
+	if (project_profile_rest(a, w->project, &w->profile, &why) != 0)
+		log_warn("%s; what is wrong is left out here", why.msg);
+	digest_sha256(w->profile->text, w->profile->text_len, w->digest);
 }
 
 int open_check_allowed(struct arena *a, const struct workplace *w, struct err *err)
@@ -216,7 +264,7 @@ int open_check_base(struct arena *a, const struct workplace *w, struct err *err)
 		      ref ? "'" : "", base);
 	(void)err_hint(
 		err, "to put it there, without what was changed in it: sbx reset --rebase; or make "
-		     "another one: -e NAME");
+		     "another one: --create -e NAME");
 	return w->profile->base.at.file ? err_prefix(err, "%s:%d", w->profile->base.at.file,
 						     w->profile->base.at.line)
 					: -1;

@@ -25,12 +25,18 @@ struct profile;
 struct where {
 	const char *env; /* NULL: "default" */
 	const char *dir; /* NULL: the current folder */
+	bool create;     /* make the environment where it is missing, whatever its name is */
 };
 
 #define OPT_ENV(type)                                              \
 	{                                                          \
 		"env", 'e', "NAME", offsetof(type, where.env),     \
 			"the environment of the project [default]" \
+	}
+#define OPT_CREATE(type)                                                \
+	{                                                               \
+		"create", 0, NULL, offsetof(type, where.create),        \
+			"make the environment NAME where there is none" \
 	}
 #define OPT_DIRECTORY(type)                                                                    \
 	{                                                                                      \
@@ -41,6 +47,7 @@ struct workplace {
 	const char *cwd;     /* absolute: the caller's folder, or -C */
 	const char *project; /* absolute: the folder that holds sbx.ini */
 	const char *env_name;
+	bool create; /* a missing one of another name than "default" is to be made */
 	struct store store;
 	struct env env; /* fd -1: not there */
 	const struct profile *profile;
@@ -61,7 +68,11 @@ int open_cwd(struct arena *a, const char *dir, const char **ret, struct err *err
 /* cwd, project, env_name, store. */
 int open_project(struct arena *a, const struct where *where, struct workplace *w, struct err *err);
 
-/* env.  Not there: errnum ENOENT, with a hint. */
+/*
+ * env.  Not there: errnum ENOENT, with a hint, where the next command may make it: "default", or any with --create.
+ * Another name is an error without errnum, and the hint has the nearest of those that are there: a slip is not to
+ * make an environment.
+ */
 int open_env(struct arena *a, struct workplace *w, struct err *err);
 
 /* All of the above but the profile, of an environment that is there: the project's, or by its id. */
@@ -70,6 +81,9 @@ int open_env_of(struct arena *a, const struct where *where, const char *id, stru
 
 /* profile and digest. */
 int open_profile(struct arena *a, struct workplace *w, struct err *err);
+
+/* The same, for what tells of an environment or undoes something in it: what is wrong in it is warned of and left out. */
+void open_profile_rest(struct arena *a, struct workplace *w);
 
 /* An error that names each request of the profile that was not allowed, with its file and line. */
 int open_check_allowed(struct arena *a, const struct workplace *w, struct err *err);

@@ -77,7 +77,8 @@ static int check_as(const struct making *m, struct err *err)
 		"cannot enter '%s' with `as = %s`: it was made with `as = %s`, and its "
 		"files have owners after that",
 		m->env->env_id, user_as_name(m->p->user.as), user_as_name((enum user_as)(as - 1)));
-	return err_hint(err, "`-e NAME` makes another environment; `sbx rm` forgets this one");
+	return err_hint(err,
+			"`--create -e NAME` makes another environment; `sbx rm` forgets this one");
 }
 
 static int choose_rung(struct making *m, struct err *err)

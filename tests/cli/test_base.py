@@ -62,7 +62,7 @@ def test_a_tar_is_a_base():
         equal(p.sh("cat /etc/issue; ls /etc/made").out, "of the image\n", "at the base")
         p.sbx("reset", "-").ok()
         p.sbx("fork", "other").ok()
-        equal(p.sbx("run", "-e", "other", "--", "cat", "/etc/made").ok().out, "made\n", "the fork")
+        equal(p.sbx("run", "--create", "-e", "other", "--", "cat", "/etc/made").ok().out, "made\n", "the fork")
         s = p.sbx("status", "--json").json()
         equal((s["image"], s["image_layers"], s["layers"]), ("tar:" + base_tar(), 1, 2), "status")
         match("image +tar:", p.sbx("status").ok().out, "status as text")
@@ -102,7 +102,7 @@ def test_a_layout_is_a_base():
         p.sbx("stop")
         newer = layout.image("a", [system, upper, roots.tar_of([entry("newer")])])
         # The store learns of it by whoever asks for a new environment.
-        p.sbx("run", "-e", "second", "--", "ls", "/newer").ok()
+        p.sbx("run", "--create", "-e", "second", "--", "ls", "/newer").ok()
         r = p.sh("ls /newer")
         check(r.status != 0, "the first one stays with what it has")
         match("'oci:./layout:a' is another image by now", r.err, "the warning")
@@ -112,7 +112,7 @@ def test_a_layout_is_a_base():
         p.sh("ls /newer").ok()
         p.sbx("rm", "-f", "second")
         p.write("sbx.ini", on("oci:./layout:c"))
-        r = p.sbx("run", "-e", "third", "--", "true").ok(125)
+        r = p.sbx("run", "--create", "-e", "third", "--", "true").ok(125)
         match("it has no image 'c'.*skopeo list-tags oci:.* shows those that it has", r.err, "no tag")
 
 
@@ -126,8 +126,8 @@ def test_a_layer_and_a_name_of_the_store():
         match("sbx.ini:2: cannot enter 'default': it stands on the host's root, or a folder, and the "
               "profile's base is 'layer:", r.err, "another base")
         match("hint: to put it there, without what was changed in it: sbx reset --rebase; or make "
-              "another one: -e NAME", r.err, "its hint")
-        equal(p.sbx("run", "-e", "two", "--", "cat", "/etc/over-host").ok().out, "over\n",
+              "another one: --create -e NAME", r.err, "its hint")
+        equal(p.sbx("run", "--create", "-e", "two", "--", "cat", "/etc/over-host").ok().out, "over\n",
               "the layer over this host")
         p.sbx("tag", "-e", "two", "t").ok()
         r = p.sbx("reset", "t")
@@ -135,7 +135,7 @@ def test_a_layer_and_a_name_of_the_store():
         match("the tag 't' lies on another base: image:.*an environment on that base can have it",
               r.err, "a tag of another base")
         p.profile(on("localhost/no/such:1"))
-        r = p.sbx("run", "-e", "three", "--", "true").ok(125)
+        r = p.sbx("run", "--create", "-e", "three", "--", "true").ok(125)
         match("the store has no image of that name", r.err, "not there")
         match("hint: sbx images lists those that it has; sbx load, sbx build and sbx init --bootstrap "
               "make one", r.err, "its hint")
@@ -178,7 +178,7 @@ def test_a_lock_pins_the_base():
         match(r"^base tar:root.tar: locked sha256:\w{64}, now sha256:\w{64} \(from layer 1 on\)", r.out,
               "what differs")
         p.sh("true").ok()
-        r = p.sbx("run", "-e", "new", "--", "true").ok(125)
+        r = p.sbx("run", "--create", "-e", "new", "--", "true").ok(125)
         match("'tar:root.tar' is not what sbx.lock pins.*hint: if it was meant to change: sbx lock; else "
               "bring back what was locked", r.err, "a new environment")
         p.sbx("lock").ok()
@@ -191,11 +191,11 @@ def test_a_lock_pins_the_base():
         p.write("sbx.ini", on("tar:root.tar") + "\n; changed\n")
         match("^profile: locked", p.sbx("lock", "--check").ok(1).out, "the profile")
         p.write("sbx.ini", NO_NET)
-        r = p.sbx("run", "-e", "host", "--", "true").ok(125)
+        r = p.sbx("run", "--create", "-e", "host", "--", "true").ok(125)
         match("the profile's base is 'host', and sbx.lock is for 'tar:root.tar'.*hint: to lock what the "
               "profile says now: sbx lock", r.err, "another base")
         p.write("sbx.lock", "{")
-        r = p.sbx("run", "-e", "host", "--", "true").ok(125)
+        r = p.sbx("run", "--create", "-e", "host", "--", "true").ok(125)
         match("sbx.lock: line 1: .*hint: make it again: sbx lock", r.err, "a torn one")
 
 
@@ -207,7 +207,7 @@ def test_a_lock_of_the_host():
         absent("sbx.lock was made on", p.sh("true").ok().err, "the same host")
         p.write("sbx.lock", p.read("sbx.lock").replace('"host": "', '"host": "other:'))
         match("^host: locked other:", p.sbx("lock", "--check").ok(1).out, "lock --check")
-        match("sbx.lock was made on other:", p.sbx("run", "-e", "x", "--", "true").ok().err, "run")
+        match("sbx.lock was made on other:", p.sbx("run", "--create", "-e", "x", "--", "true").ok().err, "run")
         p.sbx("stop", "-e", "x")
         p.sbx("rm", "-f", "-e", "x").ok()
 

@@ -35,8 +35,8 @@ def test_dynamic():
     """Environments of the project, tags, layers, ids: what there is."""
     with Project() as p, Project() as other:
         p.run("true").ok()
-        other.sbx("run", "-e", "elsewhere", "true").ok()
-        p.sbx("run", "-e", "second", "true").ok()
+        other.sbx("run", "--create", "-e", "elsewhere", "true").ok()
+        p.sbx("run", "--create", "-e", "second", "true").ok()
         p.run("sudo", "touch", "/etc/new").ok()
         digest = p.sbx("commit", "-m", "x", "-t", "talk").ok().out.strip()
         equal(sorted(offered(p, "enter", "-e", "")), ["default", "second"], "environments")
@@ -79,7 +79,7 @@ def test_refused():
 def at_the_tab(kind):
     with Project() as p:
         p.run("true").ok()
-        p.sbx("run", "-e", "zweitens", "true").ok()
+        p.sbx("run", "--create", "-e", "zweitens", "true").ok()
         tag = f"smoke-{kind}"
         p.sbx("tag", tag).ok()
         before = "autoload -Uz compinit; compinit -u -D" if kind == "zsh" else ""

@@ -76,6 +76,8 @@ def test_files():
         absent("one", p.run("cat", "/etc/hostname").ok().out, "where the link led to")
         p.sbx("cp", ":/etc/hostname", ".").ok()
         check(os.path.isfile(p.path("hostname")), "out into the folder")
+        p.sbx("fork", "other").ok()
+        p.sbx("fork", "third").ok()
         p.sbx("cp", "-e", "other", f, ":/opt/f").ok()
         p.sbx("cp", "third:/etc/passwd", os.path.join(p.parent, "third")).ok()
         equal(len(p.sbx("completion", "--list", "--", "enter", "-e", "").ok().out.split()), 3, "environments")

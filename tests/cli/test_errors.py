@@ -368,8 +368,8 @@ def test_as_of_an_environment_stays():
             equal(result.ok().out, "0\n", "with one id all files have the same owner")
             return
         refused(result, r"sbx\.ini:4: .*as = root.*it was made with `as = self`",
-                r"`-e NAME` makes another environment; `sbx rm` forgets this one")
-        equal(p.sbx("run", "-e", "other", "--", "id", "-u").ok().out, "0\n", "another environment")
+                r"`--create -e NAME` makes another environment; `sbx rm` forgets this one")
+        equal(p.sbx("run", "--create", "-e", "other", "--", "id", "-u").ok().out, "0\n", "another environment")
         p.sbx("stop", "-e", "other").ok()
         p.sbx("rm", "-f", "-e", "other").ok()
 

@@ -5,7 +5,7 @@ import json
 import os
 
 import harness
-from harness import Project, equal, read_until
+from harness import Project, absent, equal, match, read_until
 
 FAILED, USAGE = 125, 2
 
@@ -37,6 +37,53 @@ def test_run_without_a_command():
     with Project() as p:
         refused(p.sbx("run"), USAGE, "'sbx run' needs a command",
                 "sbx run -- CMD, or sbx enter for a shell")
+
+
+def test_a_slip_makes_no_environment():
+    """`-e` with a name that is not there: an error everywhere, with the nearest name; --create and fork make one."""
+    with Project() as p:
+        first = f"there is no environment 'trial' of '{p.dir}'"
+        refused(p.sbx("run", "-e", "trial", "true"), FAILED, first, "to make it: sbx enter --create -e trial, or "
+                "sbx fork trial; sbx list shows those that are there")
+        refused(p.sbx("fork", "trial"), FAILED, f"there is no environment 'default' of '{p.dir}' yet",
+                "sbx enter makes it; sbx list shows those that are there")
+        p.sbx("run", "--create", "-e", "trial", "true").ok()
+        p.sbx("run", "--create", "-e", "trial", "true").ok()
+        p.run("true").ok()
+        for words in (["run", "-e", "trail", "true"], ["run", "--dry-run", "-e", "trail", "true"], ["enter", "-e", "trail"],
+                      ["status", "-e", "trail"], ["stop", "-e", "trail"], ["rm", "-f", "-e", "trail"],
+                      ["diff", "-e", "trail"], ["log", "-e", "trail"], ["commit", "-e", "trail"], ["reset", "-e", "trail"],
+                      ["port", "list", "-e", "trail"], ["cp", "sbx.ini", "trail:/opt/x"], ["kernel", "install", "-e", "trail"],
+                      ["save", "-e", "trail", "-o", "x.tar"], ["fork", "-e", "trail", "x"], ["jupyter", "-e", "trail"]):
+            refused(p.sbx(*words), FAILED, f"there is no environment 'trail' of '{p.dir}'",
+                    "did you mean 'trial'? to make a new one: sbx enter --create -e trail, or sbx fork trail")
+        equal(sorted(e["env"] for e in p.sbx("list", "--json").json()), ["default", "trial"], "environments")
+        p.sbx("stop", "-e", "trial").ok()
+        p.sbx("rm", "-f", "-e", "trial").ok()
+
+
+def test_a_broken_profile():
+    """What only tells of an environment, or undoes something, does so, and warns; what goes by the profile fails."""
+    with Project(ini="[profile]\nextends = default\n" + harness.NO_NET) as p:
+        p.sh("sudo touch /etc/one; sudo touch /var/log/two").ok()
+        p.sbx("commit", "-m", "first", "-t", "broken-1").ok()
+        p.sh("sudo touch /etc/three; sudo touch /var/log/two").ok()
+        p.sbx("stop").ok()
+        p.write("sbx.ini", p.read("sbx.ini") + "[nosuch]\nx = y\n")
+        said = f"{p.path('sbx.ini')}:5: there is no section [nosuch]"
+        for words in (["status"], ["status", "--json"], ["diff"], ["tag", "broken-2"], ["save", "-o", "x.tar"], ["reset"],
+                      ["squash"]):
+            err = p.sbx(*words).ok().err
+            equal(err.splitlines()[0], f"sbx: warning: {said}; what is wrong is left out here", f"what {words} says")
+        match("^network +none$", p.sbx("status").ok().out, "what is right in it counts")
+        for words in (["list"], ["log"], ["stop"], ["tag"], ["images"], ["port", "list"], ["fork", "other"], ["gc"],
+                      ["fsck"], ["du"], ["rm", "-f", "-e", "other"]):
+            absent("nosuch", p.sbx(*words).err, f"what {words} says")
+        for words in (["run", "true"], ["enter"], ["commit"], ["reset", "--rebase"], ["lock"], ["allow"], ["build"],
+                      ["cp", "sbx.ini", ":/opt"], ["kernel", "install"], ["profile", "check"]):
+            match(rf"\Asbx: error: {said}".replace("[", r"\["), p.sbx(*words).ok(125).err, f"what {words} says")
+        p.sbx("rm", "-f").ok()
+        p.sbx("tag", "-d", "broken-1", "broken-2")
 
 
 def test_profile_words():

@@ -283,6 +283,8 @@ def test_kernel_install():
         # Again: it is the same project's.
         p.sbx("kernel", "install", "--display-name", "Ünder", "-e", "default").ok()
         equal(p.sbx("kernel", "list", "--json").json()[0]["display_name"], "Ünder", "the new display name")
+        match(r"there is no environment 'two' of .*fork two", p.sbx("kernel", "install", "-e", "two").ok(125).err, "none")
+        p.sbx("fork", "two").ok()
         other = p.sbx("kernel", "install", "-e", "two", "--name", "thesis")
         equal(other.status, 125, "a name that another environment has")
         match(r"there is a kernel 'thesis' already, of '/", other.err, "its message")

@@ -48,7 +48,7 @@ def test_the_first_run_builds():
               (True, "host", 4, 4, None), "status")
         match("^built on +host", p.sbx("status").ok().out, "status in words")
         # Of another environment nothing is done again, and sbx build names the same.
-        result = p.sbx("run", "-e", "two", "--", "tool").ok()
+        result = p.sbx("run", "--create", "-e", "two", "--", "tool").ok()
         match("4 steps from the cache", result.err, "another environment")
         equal(manifest(p, "two"), manifest(p), "what it stands on")
         equal(p.sbx("build").ok().out, "sha256:" + manifest(p) + "\n", "sbx build")
@@ -201,7 +201,7 @@ def test_on_an_image_with_a_lock():
         p.sbx("lock").ok()
         p.sbx("lock", "--check").ok()
         p.write("sbx.ini", p.read("sbx.ini") + "[user]\nas = root\n")
-        equal(p.sbx("run", "-e", "root", "--", "tool").ok().out, "tool hi there\n", "as root")
+        equal(p.sbx("run", "--create", "-e", "root", "--", "tool").ok().out, "tool hi there\n", "as root")
         p.sbx("stop", "-e", "root")
         p.sbx("rm", "-f", "-e", "root").ok()
 
@@ -213,7 +213,7 @@ def test_a_lock_on_the_host():
         p.sbx("lock").ok()
         p.run("true").ok()
         p.write("need.txt", "changed\n")
-        match("what .build. makes here is not what sbx.lock pins, sha256:", p.sbx("run", "-e", "x", "--", "tool").ok().err, "other")
+        match("what .build. makes here is not what sbx.lock pins, sha256:", p.sbx("run", "--create", "-e", "x", "--", "tool").ok().err, "other")
         p.sbx("stop", "-e", "x")
         p.sbx("rm", "-f", "-e", "x").ok()
 
@@ -229,7 +229,7 @@ def test_check_and_the_users_own_time():
         match("the same again: 4 layers", p.sbx("build", "--check", env=env).ok().err, "--check")
         first = p.sbx("build", env=env).ok().out
         equal(p.sbx("build", "--no-cache", env=env).ok().out, first, "another build")
-        out = p.sbx("run", "-e", "x", "--", "stat", "-c", "%Y", "/etc/first", "/opt/bin/tool", "/opt/data/a.txt", env=env).ok().out
+        out = p.sbx("run", "--create", "-e", "x", "--", "stat", "-c", "%Y", "/etc/first", "/opt/bin/tool", "/opt/data/a.txt", env=env).ok().out
         equal(set(out.split()), {"1234567890"}, "times")
         check(p.sbx("build").ok().out != first, "without it: the same image")
         p.sbx("stop", "-e", "x")
@@ -288,7 +288,7 @@ def test_a_build_that_is_killed():
             equal(leftovers(p), [], f"after line {point} of {whole}: what is left in tmp/")
             p.sbx("fsck").ok()
             equal(p.sbx("build").ok().out.count("sha256:"), 1, "the next build")
-            equal(p.sbx("run", "-e", "x", "--", "sh", "-c",
+            equal(p.sbx("run", "--create", "-e", "x", "--", "sh", "-c",
                         "cd /opt && ls -lR one.* data two three | sed 's/ [A-Z][a-z][a-z] .*:[0-9]* / /'").ok().out, tree,
                   f"after line {point}: the tree")
             p.sbx("stop", "-e", "x")

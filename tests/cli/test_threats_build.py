@@ -72,7 +72,7 @@ def test_A1_links_in_a_root_folder():
                     os.unlink(place)
                 os.makedirs(os.path.dirname(place), exist_ok=True)
                 os.symlink(target, place)
-                ran += inside_or_refused(p, canary, "-e", f"e{next(number)}", "sh", "-c", LOOK,
+                ran += inside_or_refused(p, canary, "--create", "-e", f"e{next(number)}", "sh", "-c", LOOK,
                                          "sh", name, canary.dir)
         check(ran >= 10, f"some of these roots can be used, got {ran}")
 
@@ -89,7 +89,7 @@ def test_A1_every_name_is_a_link():
                 if os.path.isdir(p.path("root/" + name)):
                     shutil.rmtree(p.path("root/" + name))
                 os.symlink(target, p.path("root/" + name))
-            inside_or_refused(p, canary, "-e", f"e{number}", "sh", "-c", LOOK, "sh", "/dev", "/etc",
+            inside_or_refused(p, canary, "--create", "-e", f"e{number}", "sh", "-c", LOOK, "sh", "/dev", "/etc",
                               "/home", "/root", canary.dir)
 
 
@@ -109,9 +109,9 @@ def test_A1_links_made_from_inside():
                 small_root(p.path("root"))
             for number, target in enumerate(a1_targets(canary)[::1 if SOAK else 3]):
                 p.write("sbx.ini", ini)
-                p.sbx("run", "-e", f"e{number}", "--", "sudo", "sh", "-c", plant, "sh", target).ok()
+                p.sbx("run", "--create", "-e", f"e{number}", "--", "sudo", "sh", "-c", plant, "sh", target).ok()
                 p.write("sbx.ini", ini + "[mounts]\n./sub = /new/sub\n./sbx.ini = /mnt/ini\n")
-                ran += inside_or_refused(p, canary, "-e", f"e{number}", "sh", "-c", LOOK, "sh",
+                ran += inside_or_refused(p, canary, "--create", "-e", f"e{number}", "sh", "-c", LOOK, "sh",
                                          "/etc/hosts", "/etc/resolv.conf", "/new", "/new/sub", "/mnt",
                                          "/srv", "/var/tmp", canary.dir)
             check(ran > 0, "some of these roots can be used")
@@ -141,7 +141,7 @@ def test_A1_var_run_is_a_link():
             shutil.rmtree(p.path("root"), ignore_errors=True)
             small_root(p.path("root"))
             os.symlink(target, p.path("root/var/run"))
-            result = p.sbx("run", "-e", f"e{number}", "cat", "/run/one/two/file",
+            result = p.sbx("run", "--create", "-e", f"e{number}", "cat", "/run/one/two/file",
                            "/var/run/one/two/file").ok()
             equal(result.out, "shown\nshown\n", f"/var/run -> {target}")
         p.write("sbx.ini", QUICK + "[mounts]\n./sub = /var/run/one/two\n")
@@ -211,7 +211,7 @@ def test_A2_mount_source_and_target_swapped():
         os.symlink(canary.dir, p.path("link"))
         with Swapper(p, [("sub", "link")]):
             p.write("sbx.ini", ini.format(p.dir))
-            ran = race(p, canary, "-e", "two", "cat", "/mnt/sub/canary", "/mnt/sub/inner/canary",
+            ran = race(p, canary, "--create", "-e", "two", "cat", "/mnt/sub/canary", "/mnt/sub/inner/canary",
                        "sub/inner/canary")
         equal(os.listdir(os.path.join(canary.dir, "inner")), ["canary"], "beside the canary")
         print(f"# {ran} of the starts met a folder")

@@ -159,6 +159,38 @@ static void test_env(void **state)
 	assert_non_null(strstr(err.msg, "'a/b'"));
 }
 
+/* A name that is not "default" is none that the next command makes, unless it was asked to. */
+static void test_env_of_another_name(void **state)
+{
+	const struct world *w = *state;
+	_cleanup_workplace_ struct workplace wp = WORKPLACE_EMPTY;
+	struct env other = {.fd = -1};
+	struct err err = {0};
+
+	make_project(w, "");
+	open_all(w, "proj", &wp);
+	wp.env_name = "trail";
+	assert_int_equal(open_env(w->a, &wp, &err), -1);
+	assert_int_equal(err.errnum, 0);
+	assert_string_equal(err.msg, arena_printf(w->a, "there is no environment 'trail' of '%s'",
+						  world_path(w, "proj")));
+	assert_string_equal(err.hint,
+			    "to make it: sbx enter --create -e trail, or sbx fork trail; sbx list "
+			    "shows those that are there");
+	assert_int_equal(env_open_or_make(w->a, &wp.store, wp.project, "trial", &other, &err), 0);
+	env_done(&other);
+	assert_int_equal(open_env(w->a, &wp, &err), -1);
+	assert_string_equal(err.hint, "did you mean 'trial'? to make a new one: sbx enter --create "
+				      "-e trail, or sbx fork trail");
+	/* Another project's name is none of this one's. */
+	wp.project = "/elsewhere";
+	assert_int_equal(open_env(w->a, &wp, &err), -1);
+	assert_null(strstr(err.hint, "trial"));
+	wp.create = true;
+	assert_int_equal(open_env(w->a, &wp, &err), -1);
+	assert_int_equal(err.errnum, ENOENT);
+}
+
 static void test_env_by_id(void **state)
 {
 	const struct world *w = *state;
@@ -352,12 +384,19 @@ static void test_run_refuses(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		OPEN_TEST(test_done),        OPEN_TEST(test_cwd),
-		OPEN_TEST(test_cwd_is_gone), OPEN_TEST(test_project),
-		OPEN_TEST(test_no_project),  OPEN_TEST(test_env),
-		OPEN_TEST(test_env_by_id),   OPEN_TEST(test_profile),
-		OPEN_TEST(test_allowed),     OPEN_TEST(test_many_requests),
-		OPEN_TEST(test_workdir),     OPEN_TEST(test_plan),
+		OPEN_TEST(test_done),
+		OPEN_TEST(test_cwd),
+		OPEN_TEST(test_cwd_is_gone),
+		OPEN_TEST(test_project),
+		OPEN_TEST(test_no_project),
+		OPEN_TEST(test_env),
+		OPEN_TEST(test_env_of_another_name),
+		OPEN_TEST(test_env_by_id),
+		OPEN_TEST(test_profile),
+		OPEN_TEST(test_allowed),
+		OPEN_TEST(test_many_requests),
+		OPEN_TEST(test_workdir),
+		OPEN_TEST(test_plan),
 		OPEN_TEST(test_run_refuses),
 	};
 
