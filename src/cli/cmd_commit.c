@@ -160,7 +160,7 @@ static int commit(const struct cli *cli, const void *values, struct err *err)
 
 	if (v->tag && tag_check_name(v->tag, err) < 0)
 		return -1;
-	if (history_open(cli->a, &v->where, &w, err) < 0 ||
+	if (history_open(cli->a, &v->where, true, &w, err) < 0 ||
 	    (v->tag && history_check_tag(cli->a, &w, v->tag, err) < 0) ||
 	    hold(cli->a, &w, &held, &job.in.running, err) < 0)
 		return -1;

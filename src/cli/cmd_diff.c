@@ -293,8 +293,9 @@ static int diff(const struct cli *cli, const void *values, struct err *err)
 	struct err why = {0};
 
 	if (check_options(v, err) < 0 || open_project(cli->a, &v->where, &w, err) < 0 ||
-	    open_profile(cli->a, &w, err) < 0 || read_paths(cli->a, cli, w.cwd, &t.paths, err) < 0)
+	    read_paths(cli->a, cli, w.cwd, &t.paths, err) < 0)
 		return -1;
+	open_profile_rest(cli->a, &w);
 	if (open_env(cli->a, &w, &why) < 0) {
 		if (why.errnum == ENOENT)
 			return nothing_yet(v, &w, err);

@@ -156,7 +156,7 @@ static int reset(const struct cli *cli, const void *values, struct err *err)
 
 	if (v->rebase && word)
 		return err_kind(err, ERR_USAGE, "sbx reset --rebase takes no LAYER");
-	if (history_open(cli->a, &v->where, &w, err) < 0 ||
+	if (history_open(cli->a, &v->where, v->rebase, &w, err) < 0 ||
 	    history_hold(cli->a, &w, "reset", &held, err) < 0)
 		return -1;
 	care_tidy(cli->a, &w.store);

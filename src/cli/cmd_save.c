@@ -194,7 +194,8 @@ static int save_one_layer(const struct cli *cli, const struct values *v, struct 
 	if (cli->args.n > 0)
 		return err_kind(err, ERR_USAGE, "--layer names what is saved: leave out '%s'",
 				cli->args.v[0]);
-	if (history_open(cli->a, &v->where, &w, err) < 0 || history_settle(cli->a, &w, err) < 0 ||
+	if (history_open(cli->a, &v->where, false, &w, err) < 0 ||
+	    history_settle(cli->a, &w, err) < 0 ||
 	    history_chain(cli->a, &w, v->layer, &chain, err) < 0)
 		return -1;
 	if (chain.n == 0)

@@ -107,7 +107,7 @@ static int run(const struct cli *cli, const void *values, struct err *err)
 	__attribute__((cleanup(client_hold_done))) struct client_hold held = CLIENT_HOLD_NONE;
 	size_t n;
 
-	if (history_open(cli->a, &v->where, &w, err) < 0 ||
+	if (history_open(cli->a, &v->where, false, &w, err) < 0 ||
 	    care_sweep(cli->a, &w.store, NULL, NULL, err) < 0 ||
 	    history_hold(cli->a, &w, "squash", &held, err) < 0)
 		return -1;

@@ -261,8 +261,9 @@ static int status(const struct cli *cli, const void *values, struct err *err)
 	struct status s = {.w = &w};
 	struct err why = {0};
 
-	if (open_project(cli->a, &v->where, &w, err) < 0 || open_profile(cli->a, &w, err) < 0)
+	if (open_project(cli->a, &v->where, &w, err) < 0)
 		return -1;
+	open_profile_rest(cli->a, &w);
 	if (open_env(cli->a, &w, &why) < 0 && why.errnum != ENOENT) {
 		*err = why;
 		return -1;

@@ -104,7 +104,8 @@ static int put(const struct cli *cli, const struct where *where, struct err *err
 	const char *word = cli->args.n > 1 ? cli->args.v[1] : NULL;
 	struct chain chain;
 
-	if (tag_check_name(cli->args.v[0], err) < 0 || history_open(cli->a, where, &w, err) < 0 ||
+	if (tag_check_name(cli->args.v[0], err) < 0 ||
+	    history_open(cli->a, where, false, &w, err) < 0 ||
 	    history_settle(cli->a, &w, err) < 0 || client_hold_start(&w.env, &held, err) < 0 ||
 	    history_read_anew(cli->a, &w, err) < 0)
 		return -1;

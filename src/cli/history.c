@@ -23,10 +23,13 @@
 #define MOMENTS 10
 #define MOMENT_NS 20000000
 
-int history_open(struct arena *a, const struct where *where, struct workplace *w, struct err *err)
+int history_open(struct arena *a, const struct where *where, bool whole, struct workplace *w,
+		 struct err *err)
 {
-	if (open_project(a, where, w, err) < 0 || open_profile(a, w, err) < 0)
+	if (open_project(a, where, w, err) < 0 || (whole && open_profile(a, w, err) < 0))
 		return -1;
+	if (!whole)
+		open_profile_rest(a, w);
 	return open_env(a, w, err);
 }
 

@@ -17,8 +17,12 @@ struct env;
 struct err;
 struct plan;
 
-/* Project, profile, store, and the environment, which must be there. */
-int history_open(struct arena *a, const struct where *where, struct workplace *w, struct err *err);
+/*
+ * Project, store, the environment, which must be there, and the profile: the whole of it, or what can be read of it where
+ * only its base counts.
+ */
+int history_open(struct arena *a, const struct where *where, bool whole, struct workplace *w,
+		 struct err *err);
 
 /*
  * A plan for view_call and userns_call: the ids, the base and the layers of the environment.  Of the

@@ -54,7 +54,7 @@ static int of_env(struct arena *a, const struct images_what *in, char ret_manife
 	struct chain chain;
 
 	workplace_done(w);
-	if (history_open(a, in->where, w, err) < 0 || history_settle(a, w, err) < 0)
+	if (history_open(a, in->where, false, w, err) < 0 || history_settle(a, w, err) < 0)
 		return -1;
 	chain = w->env.chain;
 	if (in->word && history_chain(a, w, in->word, &chain, err) < 0)
