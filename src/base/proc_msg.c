@@ -3,6 +3,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -23,6 +24,39 @@ union recv_control {
 	char bytes[CMSG_SPACE(FDS_SIZE) + CMSG_SPACE(sizeof(struct ucred))];
 	struct cmsghdr align;
 };
+
+static ssize_t send_whole(int sock, const struct msghdr *msg)
+{
+	ssize_t sent;
+
+	do {
+		sent = sendmsg(sock, msg, MSG_NOSIGNAL);
+	} while (sent < 0 && errno == EINTR);
+	return sent;
+}
+
+/*
+ * The kernel counts the descriptors that are on their way between processes by user, and refuses more to whoever has
+ * a lower limit of open files than that (ETOOMANYREFS): other processes of the user's decide how many there are.
+ * The hard limit is what this process may have.
+ */
+static ssize_t send_by_hard_limit(int sock, const struct msghdr *msg)
+{
+	struct rlimit limit;
+	struct rlimit high;
+	ssize_t sent;
+	int errnum;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return -1;
+	high = (struct rlimit){.rlim_cur = limit.rlim_max, .rlim_max = limit.rlim_max};
+	(void)setrlimit(RLIMIT_NOFILE, &high);
+	sent = send_whole(sock, msg);
+	errnum = errno;
+	(void)setrlimit(RLIMIT_NOFILE, &limit);
+	errno = errnum;
+	return sent;
+}
 
 int proc_send(int sock, const void *p, size_t n, const int *fds, size_t nfds)
 {
@@ -47,9 +81,9 @@ int proc_send(int sock, const void *p, size_t n, const int *fds, size_t nfds)
 		c->cmsg_len = CMSG_LEN(nfds * sizeof(int));
 		memcpy(CMSG_DATA(c), fds, nfds * sizeof(int));
 	}
-	do {
-		sent = sendmsg(sock, &msg, MSG_NOSIGNAL);
-	} while (sent < 0 && errno == EINTR);
+	sent = send_whole(sock, &msg);
+	if (sent < 0 && errno == ETOOMANYREFS)
+		sent = send_by_hard_limit(sock, &msg);
 	if (sent < 0)
 		return -1;
 	if ((size_t)sent != n) {

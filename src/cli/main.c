@@ -251,6 +251,12 @@ int main(int argc, char **argv)
 	int status = dispatch(a, (const char *const *)(argc > 0 ? argv + 1 : argv), &err);
 
 	if (status < 0) {
+		/* From anywhere where descriptors are passed on. */
+		if (err.errnum == ETOOMANYREFS && !err.hint[0])
+			(void)err_hint(&err,
+				       "processes of yours keep more descriptors on their way to "
+				       "others than the hard limit here (ulimit -Hn): sbx list "
+				       "shows what runs, sbx stop ends it");
 		log_err(&err);
 		status = exit_status(&err);
 	}

@@ -39,6 +39,7 @@ static int ask_root(int sock, int *ret_fd, struct err *err)
 	struct pollfd p = {.fd = sock, .events = POLLIN};
 	_cleanup_fd_ int fd = -1;
 	struct proto_msg msg = {0};
+	int errnum;
 
 	if (proto_send(sock, PROTO_SHOW_ROOT, &msg, NULL, 0) < 0)
 		return err_errno(err, EAGAIN, "the sandbox is ending");
@@ -48,6 +49,10 @@ static int ask_root(int sock, int *ret_fd, struct err *err)
 	}
 	if (proto_recv_fd(sock, &msg, &fd, NULL, err) < 0)
 		return -1;
+	errnum = msg.u.err.errnum;
+	if (msg.type == PROTO_FAILED)
+		return err_errno(err, errnum > 0 && errnum < 4096 ? errnum : EPROTO,
+				 "cannot ask the sandbox for its root");
 	if (msg.type != PROTO_ROOT_IS)
 		return err_set(err, "cannot ask the sandbox for its root: it runs an older sbx");
 	if (check_folder(fd, err) < 0)

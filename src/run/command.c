@@ -384,7 +384,6 @@ static int serve_run(const struct command_context *context, const struct proto_m
 		.signals = -1,
 	};
 	_cleanup_arena_ struct arena *a = arena_new();
-	struct proto_msg started = {0};
 	struct err err = {0};
 	sigset_t child;
 	int r;
@@ -400,7 +399,10 @@ static int serve_run(const struct command_context *context, const struct proto_m
 		reply_failed(context, &err);
 		return COMMAND_DONE;
 	}
-	(void)proto_send(context->conn, PROTO_STARTED, &started, &s.master, s.master >= 0);
+	if (s.master >= 0)
+		proto_answer_fd(context->conn, PROTO_STARTED, s.master);
+	else
+		reply(context, PROTO_STARTED, 0);
 	/* They are the command's alone: a pipe ends when it closes its end, a terminal when the
 	 * client closes the master. */
 	for (int i = 0; i < 3; i++)

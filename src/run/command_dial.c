@@ -55,7 +55,7 @@ int command_dial(const struct command_context *context, const struct proto_msg *
 		answer.u.err = err;
 		(void)proto_send(context->conn, PROTO_FAILED, &answer, NULL, 0);
 	} else {
-		(void)proto_send(context->conn, PROTO_DIALLED, &answer, &fd, 1);
+		proto_answer_fd(context->conn, PROTO_DIALLED, fd);
 	}
 	return COMMAND_QUERY;
 }

@@ -182,7 +182,7 @@ static int run(struct arena *a, const struct command_exec *c, struct err *err)
 
 	if (take_terminal(c) < 0)
 		return err_errno(err, errno, "cannot give the terminal to the command");
-	if (become(c, err) < 0)
+	if (privs_reserve_files(err) < 0 || become(c, err) < 0)
 		return -1;
 	(void)umask(c->run->umask & 0777);
 	if (change_folder(c, err) < 0)

@@ -18,7 +18,7 @@ int command_root(const struct command_context *context)
 		(void)err_errno(&answer.u.err, errno, "cannot open the root");
 		(void)proto_send(context->conn, PROTO_FAILED, &answer, NULL, 0);
 	} else {
-		(void)proto_send(context->conn, PROTO_ROOT_IS, &answer, &fd, 1);
+		proto_answer_fd(context->conn, PROTO_ROOT_IS, fd);
 	}
 	return COMMAND_QUERY;
 }

@@ -46,6 +46,21 @@ static void open_ping(const struct plan *plan)
 		log_debug("cannot write '%s': %s", knob, strerror(errno));
 }
 
+/*
+ * Since Linux 6.10 descriptors are counted when their message is queued, and not when the user's limit is looked
+ * at (run/privs.h, privs_reserve_files).  In between a sender waits for a full queue of datagrams: many of them
+ * could go past the limit together.  With no limit for the queue they do not wait; how much each socket sends
+ * without being read its buffer bounds.
+ */
+static void open_queues(void)
+{
+	static const char knob[] = "/proc/sys/net/unix/max_dgram_qlen";
+
+	/* Before 6.10 it may not be there, and is not needed. */
+	if (fs_write_knob(knob, "2147483647") < 0)
+		log_debug("cannot write '%s': %s", knob, strerror(errno));
+}
+
 void net_prepare(const struct plan *plan)
 {
 	static const char low_ports[] = "/proc/sys/net/ipv4/ip_unprivileged_port_start";
@@ -54,6 +69,7 @@ void net_prepare(const struct plan *plan)
 	if (fs_write_knob(low_ports, "0") < 0)
 		log_debug("cannot write '%s': %s", low_ports, strerror(errno));
 	open_ping(plan);
+	open_queues();
 }
 
 int net_start_slirp(const struct plan *plan, pid_t pid, struct service *ret_slirp,

@@ -12,7 +12,7 @@ struct service;
 
 /*
  * In the new network namespace, whose owner U is: lo up; low ports and ping for everybody, since V
- * has no rights over the namespace.  What an outer container forbids of that is left out.
+ * has no rights over the namespace; datagram queues of Unix sockets without a limit.  What an outer container forbids of that is left out.
  */
 void net_prepare(const struct plan *plan);
 

@@ -4,6 +4,7 @@
 #include <grp.h>
 #include <stddef.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <sys/capability.h>
@@ -20,6 +21,9 @@ static const cap_value_t root_caps[] = {
 	CAP_SETPCAP, CAP_SETFCAP,          CAP_SYS_CHROOT,
 };
 #define N_ROOT_CAPS (sizeof(root_caps) / sizeof(root_caps[0]))
+
+/* Of fewer than these, programs need each. */
+#define FEW_FILES 4096
 
 static void cleanup_cap(cap_t *caps)
 {
@@ -122,6 +126,22 @@ int privs_become(const struct privs_user *user, struct err *err)
 		return err_errno(err, errno, "cannot set the capabilities of user %u", user->uid);
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1L, 0L, 0L, 0L) < 0)
 		return err_errno(err, errno, "cannot set no_new_privs");
+	return 0;
+}
+
+int privs_reserve_files(struct err *err)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return err_errno(err, errno, "cannot read the limit of open files");
+	if (limit.rlim_max < FEW_FILES)
+		return 0;
+	limit.rlim_max /= 2;
+	if (limit.rlim_cur > limit.rlim_max)
+		limit.rlim_cur = limit.rlim_max;
+	if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return err_errno(err, errno, "cannot set the limit of open files");
 	return 0;
 }
 

@@ -29,6 +29,13 @@ struct privs_user {
 };
 int privs_become(const struct privs_user *user, struct err *err);
 
+/*
+ * Halve the limits of open files, for good, where there are enough of them.  The same number bounds the descriptors
+ * that this process may have on their way to others, and the kernel counts those of all processes of a user
+ * together (ETOOMANYREFS): what runs inside cannot use up what sbx needs to reach this sandbox, and others.
+ */
+int privs_reserve_files(struct err *err);
+
 /* Give up all capabilities, for good, with no_new_privs; the ids stay. */
 int privs_drop(struct err *err);
 

@@ -129,6 +129,16 @@ int proto_recv(int sock, struct proto_msg *ret, int *ret_fds, size_t *ret_nfds, 
 	return err_hint(err, "sbx stop, and try again");
 }
 
+void proto_answer_fd(int sock, enum proto_type type, int fd)
+{
+	struct proto_msg msg = {0};
+
+	if (proto_send(sock, type, &msg, &fd, 1) == 0)
+		return;
+	(void)err_errno(&msg.u.err, errno, "the sandbox cannot pass a descriptor on");
+	(void)proto_send(sock, PROTO_FAILED, &msg, NULL, 0);
+}
+
 int proto_recv_fd(int sock, struct proto_msg *ret, int *ret_fd, size_t *ret_nfds, struct err *err)
 {
 	int fds[PROC_MAX_FDS];

@@ -132,6 +132,12 @@ int proto_send(int sock, enum proto_type type, struct proto_msg *msg, const int 
 int proto_recv(int sock, struct proto_msg *ret, int *ret_fds, size_t *ret_nfds, struct err *err);
 
 /*
+ * Answer with `fd`; where that cannot be passed on, PROTO_FAILED says why.  Whoever does not listen any more hears
+ * nothing.
+ */
+void proto_answer_fd(int sock, enum proto_type type, int fd);
+
+/*
  * An answer with which a descriptor comes: the first one, or -1, the others are closed; *ret_nfds (or NULL) is
  * how many came.  An end of file is a failure (EAGAIN): the sandbox is ending.
  */

@@ -1,11 +1,14 @@
 #!/usr/bin/python3
 """THREATS.md: holes that were found once, each by the way that it was found, named after its row."""
 
+import array
 import contextlib
 import os
 import re
+import resource
 import shutil
 import signal
+import socket
 import stat
 import subprocess
 import time
@@ -364,6 +367,129 @@ def test_pty_limit():
         with terminal.Pty([harness.SBX, "run", "tty"], cwd=p.dir, env=p.env) as pty:
             pty.expect(r"/dev/pts/\d+")
             equal(pty.wait(), 0, "a terminal when they are closed again")
+
+
+# ---- descriptors on their way --------------------------------------------------------------------------
+
+# Threads that wait for a full queue with 253 of them each, which are not counted then; all that may be counted; and
+# what those threads have beside.
+FLOOD = """
+import array, errno, os, resource, socket, sys, threading
+limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
+rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [0] * 253))]
+kept, readers, tids = [], [], set()
+
+def send_one(address):
+    tids.add(threading.get_native_id())
+    s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    kept.append(s)
+    try:
+        s.sendmsg([b"x"], rights, 0, address)
+    except OSError:
+        pass
+    tids.discard(threading.get_native_id())
+
+def fill(s, *what):
+    try:
+        while True:
+            s.sendmsg([b"x"], *what)
+    except OSError as e:
+        return e.errno
+
+threads = []
+for _ in range(20):
+    reader, writer = (socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) for _ in "rw")
+    reader.bind("")
+    writer.setblocking(False)
+    fill(writer, [], 0, reader.getsockname())
+    readers.append(reader)
+    for _ in range(2):
+        threads.append(threading.Thread(target=send_one, args=(reader.getsockname(),), daemon=True))
+for t in threads:
+    t.start()
+
+def runs(tid):
+    try:
+        return open(f"/proc/self/task/{tid}/stat").read().rsplit(")", 1)[1].split()[0] == "R"
+    except OSError:
+        return False
+
+# polls: that a thread waits in a system call is told by nothing.
+while any(runs(tid) for tid in list(tids)):
+    threading.Event().wait(0.01)
+why = errno.EAGAIN
+while why == errno.EAGAIN:
+    kept.append(socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM))
+    kept[-1][0].setblocking(False)
+    why = fill(kept[-1][0], rights)
+for reader in readers:
+    reader.recv(1)
+    reader.recv(1)
+# polls: as above.
+while any(runs(tid) for tid in list(tids)):
+    threading.Event().wait(0.01)
+print(errno.errorcode[why], flush=True)
+sys.stdin.read()
+"""
+
+LIMIT = 8192
+
+
+def same_limit():
+    resource.setrlimit(resource.RLIMIT_NOFILE, (LIMIT, LIMIT))
+
+
+def low_soft_limit():
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, LIMIT))
+
+
+def works(p, what):
+    """Each way in which descriptors go into a sandbox or out of it."""
+    limited = {"preexec_fn": same_limit}
+    equal(p.run("echo", "pipe", **limited).ok().out, "pipe\n", f"{what}: pipes")
+    equal(p.run("echo", "low", preexec_fn=low_soft_limit).ok().out, "low\n", f"{what}: with a soft limit")
+    for options in ((), ("--root",)):
+        argv = ["/bin/sh", "-c", f"ulimit -n {LIMIT} && exec \"$@\"", "sh", harness.SBX, "run", *options, "tty"]
+        with terminal.Pty(argv, cwd=p.dir, env=p.env) as pty:
+            pty.expect(r"/dev/pts/\d+")
+            equal(pty.wait(), 0, f"{what}: a terminal {options}")
+    p.write("out", "text")
+    p.sbx("cp", "./out", ":/tmp/in", **limited).ok()
+    equal(p.run("cat", "/tmp/in", **limited).ok().out, "text", f"{what}: a copied file")
+
+
+@limit(120)
+def test_B16_descriptors_on_their_way():
+    """As many descriptors on their way as a program inside may have: neither its sandbox nor another one is cut off."""
+    if resource.getrlimit(resource.RLIMIT_NOFILE)[1] < LIMIT:
+        raise harness.Skip(f"the limit of open files is below {LIMIT}")
+    for options in ((), ("--root",)):
+        with Project(QUICK) as p, Project() as other:
+            flood = p.start("run", *options, harness.need_program("python3"), "-c", FLOOD, preexec_fn=same_limit)
+            try:
+                equal(harness.read_until(flood.stdout, b"\n").decode(), "ETOOMANYREFS\n", "why not more")
+                works(other, "another sandbox, cold and warm")
+                works(p, "its own sandbox")
+            finally:
+                flood.communicate(b"", timeout=20)
+
+
+@limit(60)
+def test_descriptors_on_their_way_hint():
+    """With a hard limit below what others hold nothing can be done, and that is said."""
+    rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [0] * 253))]
+    pairs = [socket.socketpair() for _ in range(2)]
+    for one, _ in pairs:
+        one.sendmsg([b"x"], rights)
+    with Project() as p:
+        r = p.run("true", preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (300, 300))).ok(125)
+        match(r"Too many references: cannot splice\nhint: processes of yours keep more descriptors on their way to "
+              r"others than the hard limit here \(ulimit -Hn\): sbx list shows what runs, sbx stop ends it\n", r.err, "the hint")
+        for pair in pairs:
+            for end in pair:
+                end.close()
+        p.run("true", preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (300, 300))).ok()
 
 
 harness.main(__name__)

@@ -143,14 +143,56 @@ static int fill_the_way(int sock, int fd)
 	return sendmsg(sock, &msg, MSG_NOSIGNAL) == 1 ? 0 : -1;
 }
 
+/* A message with a descriptor, of a process that has this limit. */
+static int send_with(int sock, rlim_t soft, rlim_t hard)
+{
+	const struct rlimit limit = {.rlim_cur = soft, .rlim_max = hard};
+	struct rlimit after;
+	int status = -1;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		int r;
+
+		if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
+			_exit(255);
+		r = proc_send(sock, "x", 1, &sock, 1) < 0 ? errno : 0;
+		if (getrlimit(RLIMIT_NOFILE, &after) < 0 || after.rlim_cur != soft)
+			r = 255;
+		_exit(r);
+	}
+	return proc_wait(pid, &status, NULL) == 0 ? proc_exit_status(status) : -1;
+}
+
+/* The soft limit is what a process gives itself; the hard one is what it may have. */
+static int send_crowded(const struct world *w)
+{
+	struct rlimit limit;
+	int way[2];
+	int pair[2];
+
+	(void)w;
+	REQUIRE(socketpair(AF_UNIX, SOCK_STREAM, 0, way) == 0);
+	REQUIRE(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair) == 0);
+	REQUIRE(getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_max > ON_THEIR_WAY);
+	REQUIRE(fill_the_way(way[0], pair[0]) == 0);
+	REQUIRE(send_with(pair[0], ON_THEIR_WAY - 1, ON_THEIR_WAY - 1) == ETOOMANYREFS);
+	REQUIRE(send_with(pair[0], ON_THEIR_WAY - 1, limit.rlim_max) == 0);
+	return 0;
+}
+
+static void only_the_hard_limit_keeps_a_descriptor_back(void **state)
+{
+	in_namespace(*state, send_crowded);
+}
+
 /* A dialer with a limit that the user's descriptors on their way reach. */
 static int dial_crowded(const struct world *w)
 {
 	const struct title title = {0};
 	struct outcome crowded = {.fd = -1};
 	struct outcome later = {.fd = -1};
-	struct rlimit limit;
-	struct rlimit low;
+	const struct rlimit low = {.rlim_cur = ON_THEIR_WAY - 1, .rlim_max = ON_THEIR_WAY - 1};
 	struct dialing d = {0};
 	struct loop loop = {0};
 	struct err err = {0};
@@ -169,11 +211,8 @@ static int dial_crowded(const struct world *w)
 	listener = world_bound(false, SOCK_STREAM, &port);
 	order.port = port;
 	REQUIRE(net >= 0 && listener >= 0 && socketpair(AF_UNIX, SOCK_STREAM, 0, way) == 0);
-	REQUIRE(getrlimit(RLIMIT_NOFILE, &limit) == 0);
-	low = (struct rlimit){.rlim_cur = ON_THEIR_WAY - 1, .rlim_max = limit.rlim_max};
 	REQUIRE(setrlimit(RLIMIT_NOFILE, &low) == 0);
 	REQUIRE_DONE(dialer_start(net, -1, &title, &sock, &err));
-	REQUIRE(setrlimit(RLIMIT_NOFILE, &limit) == 0);
 	REQUIRE_DONE(loop_init(&loop, &err));
 	REQUIRE(dialing_init(&d, &loop, sock) == 0);
 	REQUIRE(fill_the_way(way[0], net) == 0);
@@ -231,6 +270,7 @@ int main(void)
 		cmocka_unit_test(where_nobody_listens_it_says_so),
 		TEST(it_dials_in_the_namespace_it_was_given),
 		TEST(without_a_descriptor_to_send_it_goes_on),
+		TEST(only_the_hard_limit_keeps_a_descriptor_back),
 		cmocka_unit_test(where_it_cannot_go_is_told),
 		cmocka_unit_test(an_empty_one_can_be_done_with),
 	};

@@ -33,6 +33,8 @@ static int prepare(const struct world *w)
 	REQUIRE(has_text("/proc/sys/net/ipv4/ip_unprivileged_port_start", "0\n"));
 	/* The one group that there is. */
 	REQUIRE(has_text("/proc/sys/net/ipv4/ping_group_range", "0\t0\n"));
+	REQUIRE(access("/proc/sys/net/unix/max_dgram_qlen", W_OK) < 0 ||
+		has_text("/proc/sys/net/unix/max_dgram_qlen", "2147483647\n"));
 	return 0;
 }
 

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/fsuid.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -384,6 +385,31 @@ static void capabilities_are_kept_over_an_exec(void **state)
 	with_one_id(1000, keep_without_ambient);
 }
 
+static int halve(void)
+{
+	const struct rlimit many = {.rlim_cur = 4096, .rlim_max = 4096};
+	const struct rlimit few = {.rlim_cur = 100, .rlim_max = 2048};
+	struct rlimit now;
+	struct err err;
+
+	REQUIRE(setrlimit(RLIMIT_NOFILE, &many) == 0);
+	REQUIRE_DONE(privs_reserve_files(&err));
+	REQUIRE(getrlimit(RLIMIT_NOFILE, &now) == 0 && now.rlim_cur == 2048 &&
+		now.rlim_max == 2048);
+	REQUIRE(setrlimit(RLIMIT_NOFILE, &many) == -1);
+	/* Not of few, and the soft one stays where it fits. */
+	REQUIRE(setrlimit(RLIMIT_NOFILE, &few) == 0);
+	REQUIRE_DONE(privs_reserve_files(&err));
+	REQUIRE(getrlimit(RLIMIT_NOFILE, &now) == 0 && now.rlim_cur == 100 && now.rlim_max == 2048);
+	return 0;
+}
+
+static void files_are_set_aside(void **state)
+{
+	(void)state;
+	with_one_id(0, halve);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -394,6 +420,7 @@ int main(void)
 		cmocka_unit_test(groups_are_set_only_where_some_are_given),
 		cmocka_unit_test(what_cannot_be_is_said),
 		cmocka_unit_test(capabilities_are_kept_over_an_exec),
+		cmocka_unit_test(files_are_set_aside),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

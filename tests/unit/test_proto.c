@@ -202,6 +202,16 @@ static void one_descriptor_of_an_answer(void **state)
 	assert_int_equal(proto_recv_fd(socks[1], &msg, &fd, NULL, &err), 0);
 	assert_int_equal(fd, -1);
 
+	proto_answer_fd(socks[0], PROTO_DIALLED, socks[0]);
+	assert_int_equal(proto_recv_fd(socks[1], &msg, &fd, &n, &err), 0);
+	assert_true(msg.type == PROTO_DIALLED && n == 1);
+	assert_int_equal(close(fd), 0);
+	proto_answer_fd(socks[0], PROTO_DIALLED, -1);
+	assert_int_equal(proto_recv_fd(socks[1], &msg, &fd, &n, &err), 0);
+	assert_true(msg.type == PROTO_FAILED && n == 0 && msg.u.err.errnum == EBADF);
+	assert_string_equal(msg.u.err.msg,
+			    "the sandbox cannot pass a descriptor on: Bad file descriptor");
+
 	assert_int_equal(close(socks[0]), 0);
 	assert_int_equal(proto_recv_fd(socks[1], &msg, &fd, &n, &err), -1);
 	assert_int_equal(err.errnum, EAGAIN);
