@@ -12,12 +12,15 @@ struct values {
 	struct where where; /* its env is not used: what is allowed is the project's */
 	bool list;
 	bool yes;
+	bool json;
 };
 
 static const struct opt opts[] = {
 	OPT_DIRECTORY(struct values),
 	{"list", 'l', NULL, offsetof(struct values, list), "show what is asked, and allow nothing"},
 	{"yes", 'y', NULL, offsetof(struct values, yes), "do not ask"},
+	{"json", 0, NULL, offsetof(struct values, json),
+	 "show it as JSON; without --yes, allow nothing"},
 	{0},
 };
 
@@ -33,6 +36,18 @@ static int show(const struct trust_request *requests, size_t n, bool allowed, st
 		buf_printf(&b, ":%d)\n", requests[i].at.line);
 	}
 	return out_write(&b, err);
+}
+
+static int show_json(const struct trust_request *requests, size_t n, bool allowed, struct err *err)
+{
+	json_t *root = json_array();
+
+	for (size_t i = 0; i < n; i++)
+		json_array_append_new(root, json_pack("{s:o, s:o, s:i, s:b}", "what",
+						      out_json_string(requests[i].what), "file",
+						      out_json_string(requests[i].at.file), "line",
+						      requests[i].at.line, "allowed", allowed));
+	return out_json(root, err);
 }
 
 static int ask(const struct workplace *w, bool yes, struct err *err)
@@ -65,15 +80,15 @@ static int allow(const struct cli *cli, const void *values, struct err *err)
 	if (open_plan(cli->a, &w, &plan, err) < 0)
 		return -1;
 	trust_requests(cli->a, w.profile, w.project, home, &requests, &n);
-	if (n == 0) {
+	if (n == 0 && !v->json) {
 		log_info("the profile of '%s' asks for nothing that needs to be allowed",
 			 w.project);
 		return 0;
 	}
 	if (allow_get(&w.store, w.project, w.digest, &allowed, err) < 0 ||
-	    show(requests, n, allowed, err) < 0)
+	    (v->json ? show_json : show)(requests, n, allowed, err) < 0)
 		return -1;
-	if (v->list || allowed)
+	if (v->list || allowed || n == 0 || (v->json && !v->yes))
 		return 0;
 	if (ask(&w, v->yes, err) < 0 || allow_put(&w.store, w.project, w.digest, err) < 0)
 		return -1;

@@ -3,6 +3,7 @@
 #include "base/str.h"
 #include "cli/command.h"
 #include "cli/complete.h"
+#include "cli/kernelspec.h"
 #include "cli/open.h"
 #include "cli/out.h"
 #include "cli/shell.h"
@@ -108,6 +109,17 @@ static void add_ports(struct world *x, struct arena *a, struct strv *ret)
 		strv_pushf(a, ret, "%u", (unsigned)x->w.profile->net.ports.v[i].host);
 }
 
+static void add_kernels(struct arena *a, struct strv *ret)
+{
+	struct kernelspec *v;
+	size_t n;
+
+	if (kernelspec_list(a, &v, &n, NULL) < 0)
+		return;
+	for (size_t i = 0; i < n; i++)
+		strv_push(a, ret, v[i].name);
+}
+
 static void list(void *ctx, struct arena *a, const char *kind, struct strv *ret)
 {
 	struct world *x = ctx;
@@ -116,6 +128,8 @@ static void list(void *ctx, struct arena *a, const char *kind, struct strv *ret)
 		add_profiles(a, ret);
 	else if (str_eq(kind, "ports"))
 		add_ports(x, a, ret);
+	else if (str_eq(kind, "kernels"))
+		add_kernels(a, ret);
 	else if (!x->store)
 		return;
 	else if (str_eq(kind, "envs") || str_eq(kind, "ids"))

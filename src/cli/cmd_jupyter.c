@@ -29,21 +29,15 @@ static int read_args(const struct cli *cli, struct jupyter *j, struct err *err)
 {
 	static const char *const kinds[] = {"lab", "notebook", NULL};
 	const char *word = cli->args.n > 0 ? cli->args.v[0] : NULL;
-	const char *near;
 
 	j->args = cli->args.v;
 	if (!word || word[0] == '-')
 		return 0;
-	for (size_t i = 0; kinds[i]; i++)
-		if (str_eq(word, kinds[i])) {
-			j->kind = kinds[i];
-			j->args++;
-			return 0;
-		}
-	err_kind(err, ERR_USAGE, "there is no 'sbx jupyter %s'", word);
-	near = str_nearest(word, kinds);
-	return near ? err_hint(err, "did you mean 'sbx jupyter %s'?", near)
-		    : err_hint(err, "there are lab and notebook");
+	if (opt_word("jupyter", word, kinds, err) < 0)
+		return -1;
+	j->kind = word;
+	j->args++;
+	return 0;
 }
 
 static int jupyter(const struct cli *cli, const void *values, struct err *err)

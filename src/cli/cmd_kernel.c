@@ -169,11 +169,16 @@ static int list(struct arena *a, bool json, struct err *err)
 
 static int remove_kernel(const struct cli *cli, struct err *err)
 {
-	if (cli->args.n != 2)
-		return err_kind(err, ERR_USAGE, "sbx kernel remove takes the name of one kernel");
-	if (kernelspec_remove(cli->a, cli->args.v[1], err) < 0)
-		return -1;
-	log_info("removed the kernel '%s'", cli->args.v[1]);
+	if (cli->args.n < 2) {
+		(void)err_kind(err, ERR_USAGE, "'sbx kernel %s' needs the name of a kernel",
+			       cli->args.v[0]);
+		return err_hint(err, "sbx kernel list shows them");
+	}
+	for (size_t i = 1; i < cli->args.n; i++) {
+		if (kernelspec_remove(cli->a, cli->args.v[i], err) < 0)
+			return -1;
+		log_info("removed the kernel '%s'", cli->args.v[i]);
+	}
 	return 0;
 }
 
@@ -204,25 +209,24 @@ static int exec(const struct cli *cli, const struct values *v, struct err *err)
 
 static int kernel(const struct cli *cli, const void *values, struct err *err)
 {
-	static const char *const words[] = {"install", "list", "remove", "exec", NULL};
+	/* The last two are what `sbx port` calls them. */
+	static const char *const words[] = {"install", "list", "remove", "exec", "add", "rm", NULL};
 	const struct values *v = values;
 	const char *word = cli->args.v[0];
-	const char *near;
 
-	if (str_eq(word, "install"))
+	if (opt_word("kernel", word, words, err) < 0)
+		return -1;
+	if (str_eq(word, "install") || str_eq(word, "add"))
 		return install(cli, v, err);
-	if (str_eq(word, "list") && cli->args.n == 1)
-		return list(cli->a, v->json, err);
-	if (str_eq(word, "remove"))
+	if (str_eq(word, "remove") || str_eq(word, "rm"))
 		return remove_kernel(cli, err);
 	if (str_eq(word, "exec"))
 		return exec(cli, v, err);
-	if (str_eq(word, "list"))
-		return err_kind(err, ERR_USAGE, "sbx kernel list takes no argument");
-	err_kind(err, ERR_USAGE, "there is no 'sbx kernel %s'", word);
-	near = str_nearest(word, words);
-	return near ? err_hint(err, "did you mean 'sbx kernel %s'?", near)
-		    : err_hint(err, "there are install, list, remove and exec");
+	if (cli->args.n > 1)
+		return err_kind(err, ERR_USAGE,
+				"'sbx kernel list' has no use for the argument '%s'",
+				cli->args.v[1]);
+	return list(cli->a, v->json, err);
 }
 
 const struct command *cmd_kernel(void)
@@ -230,13 +234,13 @@ const struct command *cmd_kernel(void)
 	static const struct command row = {
 		.table =
 			{.name = "kernel",
-			 .args = "install|list|remove|exec [KERNEL | -- CMD ...]",
+			 .args = "install [-- CMD ...] | list | remove KERNEL ... | exec -- CMD ...",
 			 .summary = "offer the environment as a kernel to the Jupyter outside",
 			 .details =
 				 "install: write a kernelspec, by which every Jupyter of yours runs notebooks in the\n"
 				 "project's sandbox, whatever its network is; with CMD (and {connection_file} in it)\n"
-				 "another kernel than Python's.  list: those that sbx made.  remove KERNEL: one of\n"
-				 "them.  exec: what the kernelspec has Jupyter run.",
+				 "another kernel than Python's.  list: those that sbx made.  remove: some of them.\n"
+				 "exec: what the kernelspec has Jupyter run.  add and rm are install and remove.",
 			 .opts = opts,
 			 .min_args = 1,
 			 .max_args = OPT_ANY_ARGS},

@@ -110,25 +110,19 @@ static int list(const struct cli *cli, const struct values *v, const struct env 
 
 static int check_words(const struct cli *cli, struct err *err)
 {
-	static const char *const words[] = {"add", "rm", "list", NULL};
+	static const char *const words[] = {"add", "rm", "list", "remove", NULL};
 	const char *word = cli->args.v[0];
-	const char *near;
 
+	if (opt_word("port", word, words, err) < 0)
+		return -1;
 	if (str_eq(word, "list") && cli->args.n > 1)
 		return err_kind(err, ERR_USAGE, "'sbx port list' has no use for the argument '%s'",
 				cli->args.v[1]);
-	if ((str_eq(word, "add") || str_eq(word, "rm")) && cli->args.n < 2) {
+	if (!str_eq(word, "list") && cli->args.n < 2) {
 		(void)err_kind(err, ERR_USAGE, "'sbx port %s' needs a port", word);
 		return err_hint(err, "sbx port %s 8888", word);
 	}
-	for (size_t i = 0; words[i]; i++)
-		if (str_eq(word, words[i]))
-			return 0;
-	(void)err_kind(err, ERR_USAGE, "unknown command 'port %s'", word);
-	near = str_nearest(word, words);
-	if (near)
-		return err_hint(err, "did you mean 'sbx port %s'?", near);
-	return err_hint(err, "sbx port --help");
+	return 0;
 }
 
 static int port(const struct cli *cli, const void *values, struct err *err)
@@ -155,7 +149,7 @@ const struct command *cmd_port(void)
 				 "add     publish ports while the sandbox runs, and print where:\n"
 				 "        [ADDRESS:]PORT[:PORT-INSIDE][/udp], at 127.0.0.1 unless an address is\n"
 				 "        given; port 0 is any that is free\n"
-				 "rm      publish them no longer; connections that are open go on\n"
+				 "rm      publish them no longer (or remove); connections that are open go on\n"
 				 "list    what is published, by `ports` in sbx.ini and by `add`",
 			 .opts = opts,
 			 .min_args = 1,

@@ -130,22 +130,16 @@ static int profile(const struct cli *cli, const void *values, struct err *err)
 	const char *word = cli->args.v[0];
 	const char *name = cli->args.v[1];
 
+	if (opt_word("profile", word, words, err) < 0)
+		return -1;
 	if (strcmp(word, "show") == 0)
 		return show(cli->a, values, name, err);
 	if (strcmp(word, "check") == 0)
 		return check(cli->a, values, name, err);
-	if (strcmp(word, "list") == 0 && !name)
-		return list(cli->a, ((const struct values *)values)->json, err);
-	if (strcmp(word, "list") == 0)
+	if (name)
 		return err_kind(err, ERR_USAGE,
 				"'sbx profile list' has no use for the argument '%s'", name);
-	err_kind(err, ERR_USAGE, "unknown command 'profile %s'", word);
-
-	const char *near = str_nearest(word, words);
-
-	if (near)
-		return err_hint(err, "did you mean 'sbx profile %s'?", near);
-	return err_hint(err, "sbx profile --help");
+	return list(cli->a, ((const struct values *)values)->json, err);
 }
 
 const struct command *cmd_profile(void)

@@ -35,6 +35,7 @@ static const struct {
 	{NULL, "FILE", ":files"},
 	{NULL, "FOLDER", ":dirs"},
 	{NULL, "ID", "ids"},
+	{NULL, "KERNEL", "kernels"},
 	{NULL, "LAYER", "layers"},
 	{NULL, "PATH", ":files"},
 	{NULL, "PORT", "ports"},

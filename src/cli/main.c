@@ -129,13 +129,8 @@ static int find_command(struct arena *a, const char *name, const struct command 
 		strv_push(a, &names, row->table.name);
 	}
 	strv_push(a, &names, "help");
-	err_kind(err, ERR_USAGE, "unknown command '%s'", name);
-
-	const char *near = str_nearest(name, (const char *const *)names.v);
-
-	if (near)
-		return err_hint(err, "did you mean 'sbx %s'?", near);
-	return err_hint(err, "sbx --help lists the commands");
+	(void)opt_word("", name, (const char *const *)names.v, err);
+	return -1;
 }
 
 static void global_help(struct buf *ret)

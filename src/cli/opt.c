@@ -227,3 +227,19 @@ void opt_help(const struct opt_table *t, struct buf *ret)
 		help_line(o, ret);
 	help_line(&help, ret);
 }
+
+int opt_word(const char *command, const char *word, const char *const *words, struct err *err)
+{
+	const char *blank = command[0] ? " " : "";
+	const char *near = str_nearest(word, words);
+
+	for (size_t i = 0; words[i]; i++)
+		if (str_eq(words[i], word))
+			return 0;
+	(void)err_kind(err, ERR_USAGE, "unknown command '%s%s%s'", command, blank, word);
+	if (near)
+		return err_hint(err, "did you mean 'sbx %s%s%s'?", command, blank, near);
+	if (command[0])
+		return err_hint(err, "sbx %s --help", command);
+	return err_hint(err, "sbx --help lists the commands");
+}

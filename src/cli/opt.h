@@ -56,6 +56,12 @@ struct opt_args {
 int opt_read(struct arena *a, const struct opt_table *t, const char *const *argv, void *values,
 	     struct opt_args *ret, struct err *err);
 
+/*
+ * Is `word` one of those that the command has, "add" of "port"?  0, or ERR_USAGE with the nearest one.  `command` "": a
+ * command itself.
+ */
+int opt_word(const char *command, const char *word, const char *const *words, struct err *err);
+
 /* "sbx run [-e NAME] [--root] [--] CMD [ARG ...]", without a newline. */
 void opt_synopsis(const struct opt_table *t, struct buf *ret);
 

@@ -53,7 +53,7 @@ def test_ports():
         p.run("true").ok()
         port = p.sbx("port", "add", "0:7001").ok().out.strip().rsplit(":", 1)[-1]
         check(port in offered(p, "port", "rm", ""), f"{port} is published")
-        p.sbx("port", "rm", port).ok()
+        p.sbx("port", "remove", port).ok()
         check(port not in offered(p, "port", "rm", ""), f"{port} is not")
 
 

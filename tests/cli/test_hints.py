@@ -125,7 +125,12 @@ def test_allow_without_a_terminal():
                 f"the profile of '{p.dir}' asks for more than its own folder:\n"
                 f"  {p.path('sbx.ini')}:2: the network of the host: mode = host",
                 "if you trust it, run: sbx allow")
+        (one,) = p.sbx("allow", "--list", "--json").json()
+        equal((one["allowed"], one["file"]), (False, p.path("sbx.ini")), "as JSON")
+        (one,) = p.sbx("allow", "--json").json()
+        equal(one["allowed"], False, "and nothing was allowed")
         p.sbx("allow", "--yes").ok()
+        equal(p.sbx("allow", "--json").json()[0]["allowed"], True, "what is allowed, as JSON")
         equal(p.sbx("allow", "--list").ok().out[:7], "allowed", "what is allowed")
 
 

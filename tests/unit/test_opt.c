@@ -231,6 +231,26 @@ static void test_help(void **state)
 	assert_true(r->values.list);
 }
 
+static void test_words(void **state)
+{
+	static const char *const words[] = {"add", "list", NULL};
+	struct err err = {0};
+
+	(void)state;
+	assert_int_equal(opt_word("port", "list", words, &err), 0);
+	assert_int_equal(opt_word("port", "lsit", words, &err), -1);
+	assert_int_equal(err.kind, ERR_USAGE);
+	assert_string_equal(err.msg, "unknown command 'port lsit'");
+	assert_string_equal(err.hint, "did you mean 'sbx port list'?");
+	assert_int_equal(opt_word("port", "xyzzy", words, &err), -1);
+	assert_string_equal(err.hint, "sbx port --help");
+	assert_int_equal(opt_word("", "lits", words, &err), -1);
+	assert_string_equal(err.msg, "unknown command 'lits'");
+	assert_string_equal(err.hint, "did you mean 'sbx list'?");
+	assert_int_equal(opt_word("", "xyzzy", words, &err), -1);
+	assert_string_equal(err.hint, "sbx --help lists the commands");
+}
+
 static void test_texts(void **state)
 {
 	_cleanup_buf_ struct buf b = {0};
@@ -265,6 +285,7 @@ int main(void)
 		OPT_TEST(test_nothing),        OPT_TEST(test_values),  OPT_TEST(test_odd_values),
 		OPT_TEST(test_end_of_options), OPT_TEST(test_unknown), OPT_TEST(test_bad_values),
 		OPT_TEST(test_counts),         OPT_TEST(test_help),    OPT_TEST(test_texts),
+		OPT_TEST(test_words),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
