@@ -8,14 +8,13 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
-#include "base/fs.h"
 #include "base/mem.h"
 #include "base/path.h"
 #include "base/str.h"
 #include "conf/profile.h"
 #include "plan/host.h"
+#include "plan/host_git.h"
 
-#define CONFIG_MAX 65536
 #define GPU_MAX 64
 
 static const char *socket_at(struct arena *a, const char *path)
@@ -51,79 +50,6 @@ static void find_x11(struct arena *a, struct host_facts *f)
 		return;
 	f->display = arena_strndup(a, number, n + 1);
 	f->x11 = socket_at(a, arena_printf(a, "/tmp/.X11-unix/X%s", f->display + 1));
-}
-
-/* ---- git ---- */
-
-/* The value behind '=', without quotes and comment; NULL where it has what a name has not. */
-static const char *git_value(struct arena *a, const char *text)
-{
-	char *out = arena_alloc(a, strlen(text) + 1);
-	size_t n = 0;
-	bool quoted = false;
-
-	for (const char *c = text; *c && (quoted || (*c != '#' && *c != ';')); c++) {
-		if (*c == '"') {
-			quoted = !quoted;
-			continue;
-		}
-		if (*c == '\\' && c[1])
-			c++;
-		if ((unsigned char)*c < ' ' || *c == '"' || *c == '\\')
-			return NULL;
-		out[n++] = *c;
-	}
-	out[n] = '\0';
-	out = str_trim(out);
-	return *out ? out : NULL;
-}
-
-static void git_line(struct arena *a, char *line, bool *in_user, struct host_facts *f)
-{
-	char *value;
-
-	line = str_trim(line);
-	if (*line == '[') {
-		*in_user = strncasecmp(line, "[user]", 6) == 0;
-		return;
-	}
-	value = strchr(line, '=');
-	if (!*in_user || !value)
-		return;
-	*value++ = '\0';
-	line = str_trim(line);
-	if (strcasecmp(line, "name") == 0)
-		f->git_name = git_value(a, str_trim(value));
-	else if (strcasecmp(line, "email") == 0)
-		f->git_mail = git_value(a, str_trim(value));
-}
-
-static void read_git(struct arena *a, const char *file, struct host_facts *f)
-{
-	_cleanup_buf_ struct buf b = {0};
-	bool in_user = false;
-	char *rest;
-
-	if (fs_read_at(AT_FDCWD, file, CONFIG_MAX, &b, NULL) < 0 || !b.p)
-		return;
-	rest = arena_strndup(a, b.p, b.len);
-	while (rest) {
-		char *line = strsep(&rest, "\n");
-
-		git_line(a, line, &in_user, f);
-	}
-}
-
-/* git reads both, and the second one wins. */
-static void find_git(struct arena *a, struct host_facts *f)
-{
-	const char *config = getenv("XDG_CONFIG_HOME");
-	const char *home = getenv("HOME");
-
-	home = home && home[0] == '/' ? home : f->home;
-	config = config && config[0] == '/' ? config : path_join(a, home, ".config");
-	read_git(a, path_join(a, config, "git/config"), f);
-	read_git(a, path_join(a, home, ".gitconfig"), f);
 }
 
 /* ---- the GPU ---- */
@@ -176,7 +102,7 @@ void host_share(struct arena *a, const struct profile *p, struct host_facts *f)
 	if (p->share.x11.on)
 		find_x11(a, f);
 	if (p->share.git.on)
-		find_git(a, f);
+		host_git(a, p, f);
 	if (p->share.gpu.on)
 		find_gpu(a, f);
 }

@@ -85,6 +85,17 @@ def test_share_git():
         check(p.sh("echo x >>/run/sbx/gitconfig").status != 0, "it can be written")
         p.sh("git init -q repo && cd repo && git commit -q --allow-empty -m x").ok()
         equal(p.sh("cd repo && git log -1 --format=%an").ok().out, "Ada Ünder\n", "a commit's author")
+        # As git itself has it, where files include others, for this project or for none.
+        with open(os.path.join(home, ".gitconfig"), "a", encoding="utf-8") as f:
+            f.write(f'[include]\n\tpath = extra\n[includeIf "gitdir:{p.parent}/"]\n\tpath = ~/job\n')
+        for name, text in (("extra", "[user]\nname = Extra\n"), ("job", "[user]\nemail = job@example.org\n")):
+            with open(os.path.join(home, name), "w", encoding="utf-8") as f:
+                f.write(text)
+        harness.command(["git", "init", "-q", p.dir], env=p.env).ok()
+        wanted = [harness.command(["git", "-C", p.dir, "config", key], env=p.env).ok().out for key in ("user.name", "user.email")]
+        equal(wanted, ["Extra\n", "job@example.org\n"], "what git itself says")
+        p.sbx("stop").ok()
+        equal([p.run("git", "config", key).ok().out for key in ("user.name", "user.email")], wanted, "with includes")
 
 
 @limit(60)
