@@ -20,6 +20,7 @@
 #include "run/dialer.h"
 #include "run/listener.h"
 #include "run/privs.h"
+#include "run/seccomp.h"
 #include "run/title.h"
 
 /* More are not used; an eighth of them is for listeners and the like. */
@@ -244,6 +245,8 @@ static int start(struct broker *b, int parent, struct err *err)
 	b->udp.dialing = &b->dialing;
 	if (dialing_init(&b->dialing, &b->loop, dialer) < 0 || broker_listen(b) < 0)
 		return err_errno(err, errno, "cannot watch the broker's sockets");
+	if (seccomp_confine(SECCOMP_BROKER, err) < 0)
+		return -1;
 	b->accepting = true;
 	return publish_table(b, b->how->ready_fd >= 0, err);
 }

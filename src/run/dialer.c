@@ -14,6 +14,7 @@
 #include "base/err.h"
 #include "base/proc.h"
 #include "run/privs.h"
+#include "run/seccomp.h"
 #include "run/title.h"
 
 /* What has failed already is told, what is still on its way is not waited for. */
@@ -93,12 +94,14 @@ _Noreturn static void serve(int sock, int netns, pid_t parent)
 	struct err err = {0};
 	int r = setns(netns, CLONE_NEWNET) < 0 ? errno : 0;
 
-	if (r == 0 && privs_drop(&err) < 0)
-		r = err.errnum ? err.errnum : EPERM;
-	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (getppid() != parent || answer(sock, r, -1) < 0 || r != 0)
-		_exit(1);
 	(void)close(netns);
+	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != parent)
+		_exit(1);
+	if (r == 0 && (privs_drop(&err) < 0 || seccomp_confine(SECCOMP_DIALER, &err) < 0))
+		r = err.errnum ? err.errnum : EPERM;
+	if (answer(sock, r, -1) < 0 || r != 0)
+		_exit(1);
 	for (;;) {
 		struct dial_order order;
 		_cleanup_fd_ int fd = -1;

@@ -27,21 +27,6 @@
 #define ARCH_32 SCMP_ARCH_NATIVE
 #endif
 
-static void cleanup_ctx(scmp_filter_ctx *ctx)
-{
-	if (*ctx)
-		seccomp_release(*ctx);
-	*ctx = NULL;
-}
-#define _cleanup_ctx_ __attribute__((cleanup(cleanup_ctx)))
-
-static void cleanup_prog(struct sock_fprog **prog)
-{
-	free(*prog);
-	*prog = NULL;
-}
-#define _cleanup_prog_ __attribute__((cleanup(cleanup_prog)))
-
 /* libseccomp's results are negative error numbers. */
 static int failed(int result, const char *what, struct err *err)
 {
@@ -73,13 +58,15 @@ static int new_ctx(uint32_t bad_arch, scmp_filter_ctx *ret_ctx, struct err *err)
 
 int seccomp_add(scmp_filter_ctx ctx, const struct seccomp_rule *rule, struct err *err)
 {
+	const uint32_t action = rule->errnum == SECCOMP_LET
+					? SCMP_ACT_ALLOW
+					: SCMP_ACT_ERRNO((uint32_t)rule->errnum);
 	int call = seccomp_syscall_resolve_name(rule->call);
 	int r;
 
 	if (call == __NR_SCMP_ERROR)
 		return 0;
-	r = seccomp_rule_add_array(ctx, SCMP_ACT_ERRNO((uint32_t)rule->errnum), call, rule->n,
-				   rule->cmp);
+	r = seccomp_rule_add_array(ctx, action, call, rule->n, rule->cmp);
 	return r < 0 ? failed(r, rule->call, err) : 0;
 }
 
@@ -166,11 +153,11 @@ int seccomp_make(const struct plan *plan, struct seccomp_filters *ret, struct er
 
 void seccomp_done(struct seccomp_filters *f)
 {
-	cleanup_prog(&f->policy);
-	cleanup_prog(&f->emulation);
+	seccomp_cleanup_prog(&f->policy);
+	seccomp_cleanup_prog(&f->emulation);
 }
 
-static int install(const struct sock_fprog *prog, const char *what, struct err *err)
+int seccomp_load_program(const struct sock_fprog *prog, const char *what, struct err *err)
 {
 	/* Without the flag kernels before 5.16 switch off speculation of stores for the whole
 	 * process, which costs much and protects it from itself alone. */
@@ -183,9 +170,10 @@ int seccomp_install(const struct seccomp_filters *f, bool root, struct err *err)
 {
 	/* Of two filters that answer an error number the kernel takes the later one's, and root's
 	 * kexec_load is the emulation's. */
-	if (f->policy && install(f->policy, "policy", err) < 0)
+	if (f->policy && seccomp_load_program(f->policy, "policy", err) < 0)
 		return -1;
-	if (root && f->emulation && install(f->emulation, "emulation of root", err) < 0)
+	if (root && f->emulation &&
+	    seccomp_load_program(f->emulation, "emulation of root", err) < 0)
 		return -1;
 	return 0;
 }

@@ -196,6 +196,20 @@ def test_killed_parts():
             check(s.connect_ex(("127.0.0.1", server.port)) != 0, "the port is still there")
 
 
+def test_confined_parts():
+    """Both parts have no capability and a system call filter, and do their work."""
+    with Project(NO_NET) as p, Server(p, "echo") as server:
+        with connect(server.port) as s:
+            s.sendall(b"x")
+            equal(s.recv(1), b"x", "the echo")
+        for part in parts(p):
+            with open(f"/proc/{part.pid}/status", encoding="ascii") as f:
+                found = dict(line.split(":\t", 1) for line in f.read().splitlines())
+            equal({name: found[name] for name in ("CapPrm", "CapEff", "CapInh", "CapAmb", "NoNewPrivs", "Seccomp")},
+                  {"CapPrm": "0" * 16, "CapEff": "0" * 16, "CapInh": "0" * 16, "CapAmb": "0" * 16, "NoNewPrivs": "1",
+                   "Seccomp": "2"}, f"the status of {part.comm}")
+
+
 def begun(process):
     """When it started, of time.monotonic()."""
     return process.start / os.sysconf("SC_CLK_TCK") - (time.clock_gettime(time.CLOCK_BOOTTIME) - time.monotonic())
