@@ -18,8 +18,9 @@
 
 #define BACKLOG 16
 
-/* One that ends sooner would end again. */
+/* One that ends sooner may end so again: this often in a row. */
 #define SOUND_MS 200
+#define QUICK_MAX 5
 
 static int open_door(struct publish *p, const struct sandbox *sb)
 {
@@ -155,8 +156,10 @@ void publish_ended(struct publish *p, const struct sandbox *sb)
 	p->pid = 0;
 	if (p->table->n == 0)
 		return;
-	if (command_now_ms() - p->started_ms < SOUND_MS || fork_broker(p, sb, -1) < 0)
-		p->table->n = 0;
+	p->n_quick = command_now_ms() - p->started_ms < SOUND_MS ? p->n_quick + 1 : 0;
+	/* The table stays as it is: for the next one that somebody at the door asks for. */
+	if (p->n_quick <= QUICK_MAX)
+		(void)fork_broker(p, sb, -1);
 }
 
 void publish_close(struct publish *p, const struct sandbox *sb)

@@ -18,6 +18,7 @@ struct publish {
 	int ready_fd; /* from a broker that the start waits for, or -1 */
 	pid_t pid;    /* the broker's, or 0 */
 	uint64_t started_ms;
+	unsigned n_quick;          /* so many in a row ended as soon as they had started */
 	struct ports_table *table; /* shared with the broker */
 };
 #define PUBLISH_NONE                                    \
