@@ -119,8 +119,8 @@ int net_start_pasta(const struct plan *plan, pid_t pid, int run_fd, struct servi
 		    int *ret_ready_fd, struct err *err)
 {
 	char path[64];
-	char ns[32];
-	char fifo[48];
+	static const char ns[] = "/proc/self/fd/0";
+	static const char fifo[] = "/proc/self/fd/1/" NET_FIFO;
 	static const char dns[] = "--dns-forward=" PLAN_PASTA_DNS;
 	_cleanup_fd_ int netns = -1;
 	_cleanup_fd_ int ready = -1;
@@ -136,8 +136,6 @@ int net_start_pasta(const struct plan *plan, pid_t pid, int run_fd, struct servi
 	ready = openat(run_fd, NET_FIFO, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW);
 	if (ready < 0)
 		return err_errno(err, errno, "cannot open a fifo in '%s/run'", plan->env_dir);
-	(void)snprintf(ns, sizeof(ns), "/proc/self/fd/%d", netns);
-	(void)snprintf(fifo, sizeof(fifo), "/proc/self/fd/%d/%s", run, NET_FIFO);
 
 	const char *const argv[] = {
 		plan->pasta,
@@ -161,8 +159,8 @@ int net_start_pasta(const struct plan *plan, pid_t pid, int run_fd, struct servi
 		ns,
 		NULL,
 	};
-	const int fds[] = {netns, run};
-	const struct service_how how = {.argv = argv, .fds = fds, .n_fds = 2, .as_root = false};
+	/* Since 2024 it closes what is open but for the standard streams, before it reads its arguments. */
+	const struct service_how how = {.argv = argv, .in = netns, .out = run};
 
 	if (service_start(&how, ret_pasta, err) < 0)
 		return -1;

@@ -34,7 +34,8 @@ static int arrange_fds(const struct service_how *how, int null_fd, int err_fd)
 	int keep[MAX_FDS + 1] = {err_fd};
 	size_t n = 1;
 
-	if (dup2(null_fd, STDIN_FILENO) < 0 || dup2(null_fd, STDOUT_FILENO) < 0 ||
+	if (dup2(how->in > 0 ? how->in : null_fd, STDIN_FILENO) < 0 ||
+	    dup2(how->out > 0 ? how->out : null_fd, STDOUT_FILENO) < 0 ||
 	    dup2(err_fd, STDERR_FILENO) < 0)
 		return -1;
 	for (size_t i = 0; i < how->n_fds; i++)

@@ -30,6 +30,7 @@ struct service_how {
 	const char *const *argv;
 	const int *fds; /* stay open, under their numbers */
 	size_t n_fds;
+	int in, out;  /* its standard input and output; 0: /dev/null */
 	bool as_root; /* as U's root; else as the user, with all capabilities in U kept */
 };
 

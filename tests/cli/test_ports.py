@@ -264,6 +264,23 @@ def test_pasta():
             check(refused(7123), "pasta publishes a port by itself")
 
 
+NEWER_PASTA = """#!{bash}
+for n in {{3..254}}; do eval "exec $n>&-"; done
+exec {pasta} "$@"
+"""
+
+
+def test_newer_pasta():
+    """A pasta that closes what it did not open itself, as those since 2024 do, before it looks at its arguments."""
+    pasta = harness.need_program("pasta")
+    with Project("[network]\ndriver = pasta\n") as p:
+        os.mkdir(p.path("bin"))
+        p.write("bin/pasta", NEWER_PASTA.format(bash=harness.need_program("bash"), pasta=pasta), 0o755)
+        p.env["PATH"] = p.path("bin") + ":" + p.env["PATH"]
+        match("nameserver 169.254.1.1", p.sh("cat /etc/resolv.conf").ok().out, "resolv.conf")
+        match(r"^tap0\b", p.sh("tail -n +2 /proc/net/route").ok().out, "the routes")
+
+
 def test_slirp():
     """Ports work beside slirp4netns."""
     with Project("[network]\nmode = slirp\n") as p, Server(p):

@@ -86,7 +86,8 @@ static void slirp4netns_is_told_where_and_says_when(void **state)
 }
 
 /* It tells its arguments, and writes its pid file as the last thing. */
-static const char pasta_stand_in[] = "echo \"$@\" >\"$0.args\"\n"
+static const char pasta_stand_in[] = "exec 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&-\n"
+				     "echo \"$@\" >\"$0.args\"\n"
 				     "while [ \"$1\" != --pid ]; do shift; done\n"
 				     "readlink \"/proc/$$/fd/${4##*/}\" >\"$0.ns\"\n"
 				     "echo $$ >\"$2\"\n"
