@@ -30,6 +30,9 @@ static const struct {
 	{"c", "clangd"},
 	{"c", "cmake"},
 	{"data", "python3"},
+	{"go", "dlv"},
+	{"go", "go"},
+	{"go", "gopls"},
 	{"jupyter", "python3"},
 	{"node", "node"},
 	{"python", "python3"},
@@ -37,12 +40,15 @@ static const struct {
 	/* clang-format on */
 };
 
-/* Where its path goes. */
+/* Where its path goes; some have one key for all of theirs, with an object behind it. */
 static const struct {
-	const char *tool, *key;
+	const char *tool, *key, *member;
 } settings[] = {
 	{"clangd", "clangd.path"},
 	{"cmake", "cmake.cmakePath"},
+	{"dlv", "go.alternateTools", "dlv"},
+	{"go", "go.alternateTools", "go"},
+	{"gopls", "go.alternateTools", "gopls"},
 	{"node", "eslint.runtime"},
 	{"python3", "python.defaultInterpreterPath"},
 	{"rust-analyzer", "rust-analyzer.server.path"},
@@ -81,28 +87,54 @@ static int refuse(struct arena *a, const char *project, const struct strv *tools
 	_cleanup_buf_ struct buf lines = {0};
 
 	buf_adds(&lines, "");
-	for (size_t i = 0; i < N_SETTINGS; i++)
-		if (strv_contains(tools, settings[i].tool))
-			buf_printf(&lines, "\n\"%s\": \"%s\",", settings[i].key,
-				   path_of(a, settings[i].tool));
+	for (size_t i = 0; i < N_SETTINGS; i++) {
+		const char *key = settings[i].key;
+		const char *member = settings[i].member;
+		const char *path = path_of(a, settings[i].tool);
+		bool again = i > 0 && str_eq(settings[i - 1].key, key);
+
+		if (!strv_contains(tools, settings[i].tool))
+			continue;
+		if (!member)
+			buf_printf(&lines, "\n\"%s\": \"%s\",", key, path);
+		else if (again)
+			buf_printf(&lines, " \"%s\": \"%s\"", member, path);
+		else
+			buf_printf(&lines, "\n\"%s\": { \"%s\": \"%s\"", key, member, path);
+		/* The tools of one key are all of one profile: they come together. */
+		if (member)
+			buf_adds(&lines, i + 1 < N_SETTINGS && str_eq(settings[i + 1].key, key)
+						 ? ","
+						 : " },");
+	}
 	(void)err_set(err, "cannot change '%s/.vscode/" SETTINGS "': %s", project, why);
 	return err_hint(err, "comments and commas at an end are not understood; write yourself:%s",
 			lines.p);
 }
 
-static bool set_one(json_t *root, const char *key, const char *value)
+/* True where it was missing, and is set. */
+static bool set_one(json_t *root, const char *key, const char *member, const char *value)
 {
+	json_t *in = root;
 	const json_t *old = json_object_get(root, key);
-	json_t *wanted = json_string(value);
-	bool missing = !old;
+	bool there = old != NULL;
 
-	if (old && !json_equal(old, wanted))
-		log_warn("'%s' in .vscode/" SETTINGS " stays as it is; sbx would set it to '%s'",
-			 key, value);
-	if (missing)
-		json_object_set(root, key, wanted);
-	json_decref(wanted);
-	return missing;
+	if (member) {
+		if (!old)
+			json_object_set_new(root, key, json_object());
+		in = json_object_get(root, key);
+		old = json_object_get(in, member);
+		there = old || !json_is_object(in);
+	}
+	if (!there) {
+		json_object_set_new(in, member ? member : key, json_string(value));
+		return true;
+	}
+	if (!str_eq(json_string_value(old), value))
+		log_warn("'%s'%s%s in .vscode/" SETTINGS
+			 " stays as it is; sbx would set it to '%s'",
+			 key, member ? " of " : "", member ? member : "", value);
+	return false;
 }
 
 static int save(int dir, const char *project, const json_t *root, struct err *err)
@@ -161,7 +193,8 @@ int vscode_write(struct arena *a, const char *project, const struct strv *tools,
 	}
 	for (size_t i = 0; i < N_SETTINGS; i++)
 		if (strv_contains(tools, settings[i].tool) &&
-		    set_one(root, settings[i].key, path_of(a, settings[i].tool)))
+		    set_one(root, settings[i].key, settings[i].member,
+			    path_of(a, settings[i].tool)))
 			changed = true;
 	if (changed)
 		r = save(dir, project, root, err);

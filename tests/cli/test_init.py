@@ -84,6 +84,29 @@ def test_vscode():
         equal(p.read(".vscode/settings.json"), '{"python.defaultInterpreterPath": "/mine"}', "it stays")
 
 
+def test_vscode_of_each():
+    """Each profile about programs says where VS Code finds them; go has one key for all of its own."""
+    of = {"c": ["clangd.path", "cmake.cmakePath"], "data": [*PYTHON], "jupyter": [*PYTHON], "node": ["eslint.runtime"],
+          "python": [*PYTHON], "rust": ["rust-analyzer.server.path"], "go": ["go.alternateTools"]}
+    for profile, keys in of.items():
+        with Project(ini=None) as p:
+            p.sbx("init", "--vscode", profile).ok()
+            equal(sorted(settings(p)), keys, profile)
+            if profile == "go":
+                equal(settings(p)[keys[0]], {t: "${workspaceFolder}/.sbx/bin/" + t for t in ("dlv", "go", "gopls")}, "of go")
+                check(all(os.access(p.path(f".sbx/bin/{t}"), os.X_OK) for t in ("dlv", "go", "gopls")), "launchers")
+                p.write(".vscode/settings.json", '{"go.alternateTools": {"go": "/mine", "x": 1}}')
+                r = p.sbx("init", "--vscode").ok()
+                match("warning: 'go.alternateTools' of go in .vscode/settings.json stays as it is", r.err, "another value")
+                equal(sorted(settings(p)[keys[0]].items()), [("dlv", "${workspaceFolder}/.sbx/bin/dlv"), ("go", "/mine"),
+                      ("gopls", "${workspaceFolder}/.sbx/bin/gopls"), ("x", 1)], "merged")
+                p.write(".vscode/settings.json", '{"go.alternateTools": 7}')
+                match("warning: 'go.alternateTools' of gopls", p.sbx("init", "--vscode").ok().err, "no object")
+                p.write(".vscode/settings.json", "{ // mine\n}")
+                match(r'"go.alternateTools": { "dlv": "\$\{workspaceFolder\}/.sbx/bin/dlv", "go": ".*/go", "gopls": ".*/gopls" },$',
+                      p.sbx("init", "--vscode").ok(FAILED).err, "what to write")
+
+
 def test_vscode_refused():
     """Comments are refused, with what to write; so are a link, and a profile that says nothing."""
     with Project(ini="[profile]\nextends = python\n" + NO_NET) as p:
@@ -103,7 +126,7 @@ def test_vscode_refused():
     with Project(ini=NO_NET) as p:
         r = p.sbx("init", "--vscode").ok(FAILED)
         equal(r.err, f"sbx: error: cannot tell which programs VS Code should use for '{p.dir}'\nhint: extends = python, c, rust, "
-              "node … in sbx.ini tells; or make launchers by sbx shim CMD\n", "no profile that tells")
+              "go, node … in sbx.ini tells; or make launchers by sbx shim CMD\n", "no profile that tells")
 
 
 def test_colours():
