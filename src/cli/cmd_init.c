@@ -194,8 +194,9 @@ static int set_up_vscode(struct arena *a, const char *dir, struct err *err)
 	if (tools.n == 0) {
 		(void)err_set(err, "cannot tell which programs VS Code should use for '%s'",
 			      w.project);
-		return err_hint(err, "extends = python, c, rust, go, node … in sbx.ini tells; or make "
-				     "launchers by sbx shim CMD");
+		return err_hint(err,
+				"extends = python, c, rust, go, node … in sbx.ini tells; or make "
+				"launchers by sbx shim CMD");
 	}
 	if (shim_make(a, &w.store, w.project, (const char *const *)tools.v, err) < 0)
 		return -1;

@@ -12,6 +12,7 @@ struct values {
 	const char *port;
 	bool no_browser;
 	bool yes;
+	bool new_token;
 };
 
 static const struct opt opts[] = {
@@ -21,6 +22,8 @@ static const struct opt opts[] = {
 	 "the port of 127.0.0.1 [8888, or the next that is free]"},
 	{"no-browser", 0, NULL, offsetof(struct values, no_browser), "do not open a browser"},
 	{"yes", 'y', NULL, offsetof(struct values, yes), "install what is missing without asking"},
+	{"new-token", 0, NULL, offsetof(struct values, new_token),
+	 "make another token: addresses with the old one end"},
 	{0},
 };
 
@@ -44,8 +47,9 @@ static int jupyter(const struct cli *cli, const void *values, struct err *err)
 {
 	const struct values *v = values;
 	_cleanup_workplace_ struct workplace w = WORKPLACE_EMPTY;
-	struct jupyter j = {.browser = !v->no_browser, .yes = v->yes};
+	struct jupyter j = {.browser = !v->no_browser, .yes = v->yes, .new_token = v->new_token};
 	uint64_t port = 0;
+	bool other = false;
 	int status;
 
 	if (v->port && num_u64(v->port, 1, UINT16_MAX, &port, err) < 0) {
@@ -55,7 +59,11 @@ static int jupyter(const struct cli *cli, const void *values, struct err *err)
 	}
 	j.port = (uint16_t)port;
 	if (read_args(cli, &j, err) < 0 || open_project(cli->a, &v->where, &w, err) < 0 ||
-	    open_profile(cli->a, &w, err) < 0 || jupyter_install(cli->a, &w, &j, err) < 0 ||
+	    open_profile(cli->a, &w, err) < 0 || jupyter_other(cli->a, &w, &j, &other, err) < 0)
+		return -1;
+	if (other)
+		return 0;
+	if (jupyter_install(cli->a, &w, &j, err) < 0 ||
 	    jupyter_run(cli->a, &w, &j, &status, err) < 0)
 		return -1;
 	return status;
@@ -71,7 +79,7 @@ const struct command *cmd_jupyter(void)
 			 .details =
 				 "Run Jupyter in the project's sandbox, print its address, and open it in a browser where\n"
 				 "there is a display.  What is missing of it is installed inside at the first time.  ARGs\n"
-				 "are Jupyter's own.  Ctrl-C ends it.",
+				 "are Jupyter's own.  Ctrl-C ends it.  Where one runs already, its address is printed.",
 			 .opts = opts,
 			 .max_args = OPT_ANY_ARGS},
 		.values_size = sizeof(struct values),

@@ -5,7 +5,6 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -18,6 +17,7 @@
 #include "base/proc.h"
 #include "base/str.h"
 #include "cli/inside.h"
+#include "cli/jupyter_kept.h"
 #include "cli/out.h"
 #include "run/relay.h"
 
@@ -25,10 +25,7 @@
 #define PORTS_TRIED 100
 #define BACKLOG 128
 
-/* In the environment's folder, which is the user's alone and which no sandbox sees. */
-#define TOKEN_FILE "jupyter-token"
-#define TOKEN_BYTES ((size_t)24)
-#define TOKEN_LEN (2 * TOKEN_BYTES)
+/* In the environment's folder, as what cli/jupyter_kept.h has. */
 #define REDIRECT_FILE "jupyter.html"
 
 /*
@@ -43,8 +40,8 @@ struct server {
 	const struct workplace *w;
 	const struct jupyter *j;
 	const char *family, *dir; /* inside */
-	char token[TOKEN_LEN + 1];
-	int listen;
+	char token[JUPYTER_TOKEN_LEN + 1];
+	int claim, listen;
 	uint16_t port;
 	pid_t relay;
 };
@@ -52,45 +49,12 @@ struct server {
 static void server_done(struct server *s)
 {
 	relay_stop(s->relay);
+	if (s->claim < 0)
+		return;
 	cleanup_fd(&s->listen);
+	cleanup_fd(&s->claim);
 	if (s->w->env.fd >= 0)
 		(void)unlinkat(s->w->env.fd, REDIRECT_FILE, 0);
-}
-
-static int random_hex(size_t bytes, char *ret, struct err *err)
-{
-	unsigned char random[TOKEN_BYTES];
-
-	if (getrandom(random, bytes, 0) != (ssize_t)bytes)
-		return err_errno(err, errno, "cannot get random bytes");
-	for (size_t i = 0; i < bytes; i++)
-		for (int k = 0; k < 2; k++)
-			ret[2 * i + (size_t)k] = "0123456789abcdef"[random[i] >> (k ? 0 : 4) & 15];
-	ret[2 * bytes] = '\0';
-	return 0;
-}
-
-/* ---- the token ---- */
-
-static bool is_token(const struct buf *b)
-{
-	return b->p && b->len == TOKEN_LEN && strspn(b->p, "0123456789abcdef") == TOKEN_LEN;
-}
-
-/* The one of the last time, so that a browser's tab goes on. */
-static int get_token(struct server *s, struct err *err)
-{
-	const int env = s->w->env.fd;
-	_cleanup_buf_ struct buf b = {0};
-	struct err why = {0};
-
-	if (fs_read_at(env, TOKEN_FILE, TOKEN_LEN, &b, &why) == 0 && is_token(&b)) {
-		memcpy(s->token, b.p, sizeof(s->token));
-		return 0;
-	}
-	if (random_hex(TOKEN_BYTES, s->token, err) < 0)
-		return -1;
-	return fs_write_atomic(env, TOKEN_FILE, s->token, TOKEN_LEN, 0600, err);
 }
 
 /* ---- the port ---- */
@@ -228,10 +192,8 @@ static void open_browser(const struct server *s, const char *url)
 		log_warn("cannot open a browser: %s", why.msg);
 }
 
-/* In the relay's process, when Jupyter answers. */
-static void ready(void *arg)
+static void tell(const struct server *s, const char *state)
 {
-	const struct server *s = arg;
 	const char *url = arena_printf(s->a, "http://127.0.0.1:%u/?token=%s", s->port, s->token);
 	_cleanup_buf_ struct buf line = {0};
 	struct err why = {0};
@@ -239,8 +201,66 @@ static void ready(void *arg)
 	buf_printf(&line, "%s\n", url);
 	if (out_write(&line, &why) < 0)
 		log_warn("%s", why.msg);
-	log_info("Jupyter runs inside; Ctrl-C ends it");
+	log_info("%s", state);
 	open_browser(s, url);
+}
+
+/* In the relay's process, when Jupyter answers. */
+static void ready(void *arg)
+{
+	tell(arg, "Jupyter runs inside; Ctrl-C ends it");
+}
+
+/* ---- one that runs already ---- */
+
+static int ends_first(const char *what, struct err *err)
+{
+	(void)err_set(err, "cannot %s: Jupyter runs already", what);
+	return err_hint(err, "end that one first: Ctrl-C in its terminal");
+}
+
+/* Its claim is another process's. */
+static int tell_other(struct server *s, struct err *err)
+{
+	const struct jupyter *j = s->j;
+
+	if (s->port == 0) {
+		(void)err_set(err, "another sbx jupyter is just starting Jupyter in '%s'",
+			      s->w->env_name);
+		return err_hint(err, "it prints the address; or ask once more in a moment");
+	}
+	if (j->new_token)
+		return ends_first("make a new token", err);
+	if (j->port != 0 && j->port != s->port)
+		return ends_first(arena_printf(s->a, "use port %u", j->port), err);
+	if (*j->args)
+		return ends_first(arena_printf(s->a, "start it with '%s'", *j->args), err);
+	if (jupyter_token(s->w->env.fd, false, s->token, err) < 0)
+		return -1;
+	tell(s, "Jupyter runs already, where another sbx jupyter waits for its end: Ctrl-C there "
+		"ends it");
+	return 0;
+}
+
+int jupyter_other(struct arena *a, struct workplace *w, const struct jupyter *j, bool *ret,
+		  struct err *err)
+{
+	struct server s = {.a = a, .w = w, .j = j, .listen = -1};
+	_cleanup_fd_ int claim = -1;
+	struct err why = {0};
+	int r;
+
+	if (open_env(a, w, &why) < 0) {
+		/* What is wrong with it, whoever starts it says. */
+		*ret = false;
+		return 0;
+	}
+	r = jupyter_claim(w->env.fd, &claim, &s.port, err);
+	if (r < 0 || (r > 0 && tell_other(&s, err) < 0))
+		return -1;
+	*ret = r > 0;
+	env_done(&w->env);
+	return 0;
 }
 
 /* ---- all of it ---- */
@@ -262,17 +282,25 @@ int jupyter_run(struct arena *a, struct workplace *w, const struct jupyter *j, i
 		struct err *err)
 {
 	__attribute__((cleanup(server_done))) struct server s = {
-		.a = a, .w = w, .j = j, .listen = -1};
+		.a = a, .w = w, .j = j, .claim = -1, .listen = -1};
 	struct inside_streams streams = {.out = -1, .err = -1};
 	struct open_command command = {0};
 	_cleanup_buf_ struct buf text = {0};
 	char id[17];
+	int r;
 
-	if (random_hex(8, id, err) < 0)
+	if (jupyter_random(8, id, err) < 0)
 		return -1;
 	s.family = "/tmp/.sbx-jupyter";
 	s.dir = arena_printf(a, "%s-%s", s.family, id);
-	if (get_token(&s, err) < 0 || find_port(&s, err) < 0 || start_relay(&s, err) < 0)
+	r = jupyter_claim(w->env.fd, &s.claim, &s.port, err);
+	if (r > 0) {
+		*ret_status = 0;
+		return tell_other(&s, err);
+	}
+	if (r < 0 || jupyter_token(w->env.fd, j->new_token, s.token, err) < 0 ||
+	    find_port(&s, err) < 0 || jupyter_claim_port(s.claim, s.port, err) < 0 ||
+	    start_relay(&s, err) < 0)
 		return -1;
 	make_settings(&s, &text);
 	command.argv = make_argv(&s);

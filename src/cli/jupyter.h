@@ -18,7 +18,15 @@ struct jupyter {
 	uint16_t port;           /* 0: 8888, or the next that is free */
 	bool browser;            /* open one, where there is a display */
 	bool yes;                /* install what is missing without asking */
+	bool new_token;          /* in place of the one that the environment keeps */
 };
+
+/*
+ * Does one run in the environment already?  Then its address is printed, as jupyter_run does it, and *ret is true; an
+ * error where something else was asked for than what it is.
+ */
+int jupyter_other(struct arena *a, struct workplace *w, const struct jupyter *j, bool *ret,
+		  struct err *err);
 
 /*
  * Is it installed inside?  kind NULL: lab where it is there, else the notebook; set to what it is.  What is missing

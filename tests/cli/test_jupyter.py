@@ -2,6 +2,7 @@
 """`sbx jupyter`: Jupyter inside, its port outside; and in a real browser."""
 
 import contextlib
+import fcntl
 import http.client
 import json
 import os
@@ -169,13 +170,47 @@ def test_jupyter_ports():
             s.listen()
         server = stack.enter_context(Server(p))
         check(8888 < server.port < 8988, f"port {server.port}")
-        r = p.sbx("jupyter", "--port", str(server.port))
+        other = stack.enter_context(Project(INI))
+        r = other.sbx("jupyter", "--port", str(server.port))
         equal(r.status, 125, "a port that is taken")
         match(rf"cannot listen on port {server.port} of 127.0.0.1: Address already in use", r.err, "its message")
         match(r"hint: without --port the next free one is taken", r.err, "its hint")
         match(r"unknown command 'jupyter laab'.*hint: did you mean 'sbx jupyter lab'\?", p.sbx("jupyter", "laab").err, "laab")
         match(r"hint: sbx jupyter --help", p.sbx("jupyter", "zzzzzzzz").err, "zzzzzzzz")
         equal(p.sbx("jupyter", "-p", "0").status, 2, "port 0")
+
+
+@limit(120)
+def test_jupyter_twice():
+    """Where one runs already, its address is told; it goes on.  A new token ends addresses with the old one."""
+    need_notebook()
+    runs = "sbx: Jupyter runs already, where another sbx jupyter waits for its end: Ctrl-C there ends it\n"
+    with Project(INI) as p:
+        with Server(p) as s:
+            for words in ([], ["notebook"], ["--port", str(s.port)]):
+                r = p.sbx("jupyter", "--no-browser", *words).ok()
+                equal((r.out, r.err), (s.url + "\n", runs), f"the second one, {words}")
+            for words, what in ((["--port", "1"], "use port 1"), (["--new-token"], "make a new token"),
+                                (["lab", "--", "--x"], "start it with '--x'")):
+                r = p.sbx("jupyter", *words).ok(125)
+                equal(r.err, f"sbx: error: cannot {what}: Jupyter runs already\n"
+                      "hint: end that one first: Ctrl-C in its terminal\n", "another one than it is")
+            equal(s.get("/api/contents")[0], 200, "the first one, after that")
+            old = s.token
+            equal(s.stop(signal.SIGKILL), 137, "its end")
+        with Server(p, "--new-token") as s:
+            check(s.token != old, "the token is the old one")
+            equal(s.get("/api/contents")[0], 200, "with the new token")
+            equal(s.get("/api/contents", token=False, Authorization="token " + old)[0], 403, "with the old one")
+            equal(s.stop(), 0, "its end")
+        # One that has no port yet.
+        home = os.path.dirname(p.sbx("status", "--json").json()["home"])
+        with open(os.path.join(home, "jupyter-port"), "r+", encoding="ascii") as f:
+            f.truncate()
+            fcntl.lockf(f, fcntl.LOCK_EX)
+            r = p.sbx("jupyter").ok(125)
+            equal(r.err, "sbx: error: another sbx jupyter is just starting Jupyter in 'default'\n"
+                  "hint: it prints the address; or ask once more in a moment\n", "one that begins")
 
 
 @limit(90)
