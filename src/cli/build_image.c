@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "base/err.h"
+#include "base/str.h"
 #include "cli/build.h"
 #include "cli/care.h"
 #include "plan/host_fingerprint.h"
@@ -68,16 +69,24 @@ static int pack_one(struct build *b, const struct commit *layer, struct oci_desc
 			 layer->digest);
 }
 
-/* What came with the base keeps the blobs that it came in. */
+/* What came with the base keeps the blobs that it came in; a plain tar is made of its layer when it is needed (images.h). */
+static bool is_bases(const struct build *b, const struct build_stage *stage, size_t i)
+{
+	const struct base *base = &stage->base;
+	const char *digest;
+
+	if (i >= base->chain.n || i >= base->info.manifest.n)
+		return false;
+	digest = base->info.manifest.layers[i].digest;
+	return str_eq(digest, stage->chain.v[i].digest) || blob_has(b->store, digest);
+}
+
 static int pack(struct build *b, const struct build_stage *stage, struct oci_descriptor *ret,
 		struct err *err)
 {
-	const struct base *base = &stage->base;
-
 	for (size_t i = 0; i < stage->chain.n; i++) {
-		if (i < base->chain.n && i < base->info.manifest.n &&
-		    blob_has(b->store, base->info.manifest.layers[i].digest))
-			ret[i] = base->info.manifest.layers[i];
+		if (is_bases(b, stage, i))
+			ret[i] = stage->base.info.manifest.layers[i];
 		else if (pack_one(b, &stage->chain.v[i], &ret[i], err) < 0)
 			return -1;
 	}

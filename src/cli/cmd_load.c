@@ -1,5 +1,6 @@
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -89,6 +90,7 @@ struct load {
 	const struct store *store;
 	struct archive_in in;
 	struct pin pin;
+	struct images_taker taker;
 	const char *word; /* what is loaded, as it was called */
 	const char *name; /* --name, or NULL */
 };
@@ -144,8 +146,8 @@ static void warn_of_platform(const struct image_info *info, const char *ref)
 }
 
 /* Unpack it, so that what has a name is known to be whole. */
-static int take(struct load *l, const struct plan *plan, const struct image_loaded *image,
-		struct image *ret, struct err *err)
+static int take(struct load *l, const struct image_loaded *image, struct image *ret,
+		struct err *err)
 {
 	struct image_info info;
 	struct chain chain;
@@ -154,7 +156,7 @@ static int take(struct load *l, const struct plan *plan, const struct image_load
 	    image_info(l->a, l->store, image->manifest, &info, err) < 0)
 		return -1;
 	warn_of_platform(&info, ret->ref);
-	if (images_unpack(l->a, l->store, plan, &info, &chain, err) < 0)
+	if (images_unpack(l->a, l->store, l->taker.plan, &info, &chain, err) < 0)
 		return -1;
 	memcpy(ret->manifest, image->manifest, sizeof(ret->manifest));
 	ret->created = (int64_t)time(NULL);
@@ -178,11 +180,10 @@ static int put_names(const struct load *l, const struct image *v, size_t n, stru
 static int take_all(struct load *l, struct image **ret, size_t *ret_n, struct err *err)
 {
 	struct image_loaded *loaded = NULL;
-	const struct plan *plan;
 	struct image *v;
 	size_t n = 0;
 
-	if (image_load(&l->in, &loaded, &n, err) < 0 || images_plan(l->a, l->store, &plan, err) < 0)
+	if (image_load(&l->in, &loaded, &n, err) < 0)
 		return -1;
 	if (n > 1 && l->name) {
 		err_kind(err, ERR_USAGE, "there are %zu images, and --name is for one", n);
@@ -190,7 +191,7 @@ static int take_all(struct load *l, struct image **ret, size_t *ret_n, struct er
 	}
 	v = arena_alloc(l->a, n * sizeof(*v));
 	for (size_t i = 0; i < n; i++) {
-		if (take(l, plan, &loaded[i], &v[i], err) < 0)
+		if (take(l, &loaded[i], &v[i], err) < 0)
 			return -1;
 	}
 	*ret = v;
@@ -204,6 +205,12 @@ static int load_word(struct load *l, struct image **ret, size_t *ret_n, struct e
 	struct stat st = {0};
 	int r;
 
+	if (images_plan(l->a, l->store, &l->taker.plan, err) < 0)
+		return -1;
+	l->taker.store = l->store;
+	l->in.layer = images_take_layer;
+	l->in.layer_ctx = &l->taker;
+	(void)signal(SIGPIPE, SIG_IGN);
 	if (open_word(l->word, &fd, &st, err) < 0)
 		return -1;
 	r = S_ISDIR(st.st_mode) ? archive_in_folder(&l->in, fd, err)
@@ -248,7 +255,7 @@ static int load(const struct cli *cli, const void *values, struct err *err)
 	r = load_word(&l, &images, &n, err);
 	pin_done(&w.store, &l.pin);
 	/* What came and is in no image, or all of it. */
-	(void)gc_forget(cli->a, &w.store, &l.in.fresh, &ignored);
+	(void)gc_forget(cli->a, &w.store, &l.in.fresh_layers, &l.in.fresh, &ignored);
 	archive_in_done(&l.in);
 	care_tidy(cli->a, &w.store);
 	return r < 0 ? -1 : print(images, n, err);

@@ -15,6 +15,7 @@
 #include "plan/plan.h"
 #include "run/view.h"
 #include "store/env_chain.h"
+#include "store/image.h"
 #include "store/layer.h"
 #include "store/tag.h"
 
@@ -336,18 +337,34 @@ int history_chain(struct arena *a, const struct workplace *w, const char *word, 
 	return err_hint(err, "'sbx log' shows the layers, 'sbx tag' the tags");
 }
 
-const char *history_other_host(struct arena *a, const struct workplace *w, bool packages)
+/* What the last layer was made over: what it says itself or, of one that came, the image it came with. */
+static const char *made_over(struct arena *a, const struct workplace *w)
 {
 	const struct chain *c = &w->env.chain;
 	_cleanup_fd_ int fd = -1;
 	struct layer_info info;
+	struct image_info image;
 	struct err why = {0};
 
-	if (!(w->env.image.ref ? w->env.image.over_host : w->profile->base.kind == BASE_HOST) ||
-	    c->n == 0 || layer_open(a, &w->store, c->v[c->n - 1].digest, &fd, &info, &why) < 0 ||
-	    !info.host)
+	if (c->n == 0 || layer_open(a, &w->store, c->v[c->n - 1].digest, &fd, &info, &why) < 0)
+		return NULL;
+	if (info.host)
+		return info.host;
+	if (!w->env.image.ref || image_info(a, &w->store, w->env.image.manifest, &image, &why) < 0)
+		return NULL;
+	return image.host;
+}
+
+const char *history_other_host(struct arena *a, const struct workplace *w, bool packages)
+{
+	const char *host;
+
+	if (!(w->env.image.ref ? w->env.image.over_host : w->profile->base.kind == BASE_HOST))
+		return NULL;
+	host = made_over(a, w);
+	if (!host)
 		return NULL;
 	if (packages)
-		return strcmp(info.host, fingerprint_host(a)) == 0 ? NULL : info.host;
-	return str_starts(info.host, fingerprint_system(a)) ? NULL : info.host;
+		return strcmp(host, fingerprint_host(a)) == 0 ? NULL : host;
+	return str_starts(host, fingerprint_system(a)) ? NULL : host;
 }

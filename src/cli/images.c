@@ -1,12 +1,14 @@
 #include "cli/images.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/err.h"
+#include "base/fs.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "cli/care.h"
@@ -20,6 +22,8 @@
 #include "store/layer_load.h"
 #include "store/layer_tree.h"
 #include "store/pin.h"
+
+#define PIPE_BLOCK ((size_t)1 << 20)
 
 int images_plan(struct arena *a, const struct store *s, const struct plan **ret, struct err *err)
 {
@@ -50,6 +54,7 @@ struct job {
 	struct layer_load load;
 	int fd; /* borrowed: the blob */
 	struct progress *progress;
+	int not_ours; /* the pipe's other end, which the child must not hold; -1: none */
 };
 
 static ssize_t read_blob(void *ctx, void *p, size_t n, struct err *err)
@@ -65,8 +70,10 @@ static int load_inside(void *arg, struct err *err)
 	struct job *job = arg;
 	char digest[DIGEST_HEX + 1];
 	bool fresh = false;
-	int r = layer_load(&job->load, digest, &fresh, err);
+	int r;
 
+	cleanup_fd(&job->not_ours);
+	r = layer_load(&job->load, digest, &fresh, err);
 	progress_end(job->progress);
 	return r;
 }
@@ -81,6 +88,19 @@ static void remember_form(struct arena *a, const struct store *s, const struct o
 	(void)form_add(a, s, diff_id, &form, NULL, NULL);
 }
 
+/* What is the same for all layers. */
+static void prepare(struct job *job, const struct store *s, const struct plan *plan)
+{
+	job->load.store = s;
+	job->load.read = read_blob;
+	job->load.ctx = job;
+	job->load.map = map_of(plan);
+	job->load.owners = plan->rung == RUNG_SUBIDS;
+	job->load.now = (int64_t)time(NULL);
+	job->load.progress = progress_tell;
+	job->load.progress_ctx = job->progress;
+}
+
 static int load(struct arena *a, const struct store *s, const struct plan *plan,
 		const struct image_info *info, size_t i, struct err *err)
 {
@@ -88,23 +108,16 @@ static int load(struct arena *a, const struct store *s, const struct plan *plan,
 	const struct oci_descriptor *blob = &info->manifest.layers[i];
 	_cleanup_fd_ int fd = -1;
 	struct progress progress;
-	struct job job = {.progress = &progress};
+	struct job job = {.progress = &progress, .not_ours = -1};
 
 	if (blob_open(s, blob->digest, &fd, &job.load.size, err) < 0)
 		return -1;
 	progress_begin(&progress, what);
+	prepare(&job, s, plan);
 	job.fd = fd;
-	job.load.store = s;
-	job.load.read = read_blob;
-	job.load.ctx = &job;
 	job.load.blob = blob->digest;
 	job.load.diff_id = info->config.diff_ids[i];
-	job.load.map = map_of(plan);
-	job.load.owners = plan->rung == RUNG_SUBIDS;
 	job.load.host = info->host;
-	job.load.now = (int64_t)time(NULL);
-	job.load.progress = progress_tell;
-	job.load.progress_ctx = &progress;
 	if (userns_call(plan, load_inside, &job, err) < 0)
 		return -1;
 	remember_form(a, s, blob, job.load.diff_id);
@@ -141,4 +154,55 @@ int images_unpack(struct arena *a, const struct store *s, const struct plan *pla
 			return err_prefix(err, "layer %zu of %zu", i + 1, info->manifest.n);
 	}
 	return image_chain(a, s, info, map_of(plan), ret, err);
+}
+
+/* ---- as it comes ---- */
+
+/* Until the child has all, or has ended: that it has, and why, userns_call_end tells. */
+static int feed(int pipe_fd, untar_read_fn read_fn, void *ctx, struct err *err)
+{
+	_cleanup_free_ char *block = xmalloc(PIPE_BLOCK);
+	ssize_t n;
+
+	while ((n = read_fn(ctx, block, PIPE_BLOCK, err)) > 0) {
+		if (fs_write_all(pipe_fd, block, (size_t)n) == 0)
+			continue;
+		return errno == EPIPE ? 0 : err_errno(err, errno, "cannot write to a pipe");
+	}
+	return n < 0 ? -1 : 0;
+}
+
+int images_take_layer(void *ctx, const char *hex, uint64_t size, untar_read_fn read_fn,
+		      void *read_ctx, struct err *err)
+{
+	const struct images_taker *t = ctx;
+	struct progress progress;
+	struct job job = {.progress = &progress, .load.size = size};
+	_cleanup_fd_ int from = -1;
+	_cleanup_fd_ int to = -1;
+	struct userns_job child = {.pid = -1, .report = -1};
+	struct err why = {0};
+	int ends[2];
+	int r;
+
+	if (pipe2(ends, O_CLOEXEC) < 0)
+		return err_errno(err, errno, "cannot make a pipe");
+	job.fd = from = ends[0];
+	job.not_ours = to = ends[1];
+	(void)fcntl(to, F_SETPIPE_SZ, PIPE_BLOCK);
+	progress_begin(&progress, "unpacking a layer");
+	prepare(&job, t->store, t->plan);
+	/* Nothing else has the digest of a plain tar. */
+	job.load.blob = job.load.diff_id = hex;
+	if (userns_call_begin(t->plan, load_inside, &job, &child, err) < 0)
+		return -1;
+	cleanup_fd(&from);
+	r = feed(to, read_fn, read_ctx, &why);
+	/* Where the tar was cut, it is our failure that counts, not what the child makes of its end. */
+	cleanup_fd(&to);
+	if (userns_call_end(&child, err) < 0 && r == 0)
+		return -1;
+	if (r < 0 && err)
+		*err = why;
+	return r;
 }

@@ -9,6 +9,7 @@
 #include "base/digest.h"
 #include "store/env.h"
 #include "store/layer_pack.h"
+#include "store/untar.h"
 
 struct arena;
 struct err;
@@ -33,6 +34,17 @@ int images_unpack(struct arena *a, const struct store *s, const struct plan *pla
 		  const struct image_info *info, struct chain *ret, struct err *err);
 
 /*
+ * A plain tar becomes a layer of the store, with its tree for the map of the plan: an archive_layer_fn (archive_in.h),
+ * whose ctx is a struct images_taker.  SIGPIPE is ignored.
+ */
+struct images_taker {
+	const struct store *store;
+	const struct plan *plan;
+};
+int images_take_layer(void *ctx, const char *hex, uint64_t size, untar_read_fn read, void *read_ctx,
+		      struct err *err);
+
+/*
  * An image of the environment of `w` up to `chain` (history.h): its layers packed as blobs, config and manifest
  * made.  Where the chain is just that of the image it stands on, it is that image's manifest, bit for bit.
  */
@@ -46,8 +58,8 @@ int images_of_env(struct arena *a, const struct images_env *in, char ret_manifes
 		  struct err *err);
 
 /*
- * The image with all its blobs there: the same one, unless layers were left only unpacked (gc --blobs), or
- * are not in the form that is asked for (`any` false).  Then its layers are packed anew, and the manifest is another.
+ * The image with all its blobs there.  It is the same one, unless compressed layers were left only unpacked (gc --blobs),
+ * or some are not in the form that is asked for (`any` false): these are packed anew, and the manifest is another.
  */
 struct images_whole {
 	const struct store *store;

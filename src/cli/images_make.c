@@ -73,13 +73,32 @@ static bool is_plain(const struct oci_descriptor *d)
 	return str_ends(d->media_type, ".tar");
 }
 
-/* Its blob is there, and will do. */
-static bool will_do(const struct store *s, const struct oci_descriptor *d, enum layer_form how,
-		    bool any)
+/* A plain tar is what its layer gives back, bit for bit, whether or not there is a blob of it now. */
+static bool is_plain_of(const struct oci_descriptor *d, const char *diff_id)
 {
-	if (!blob_has(s, d->digest))
+	return is_plain(d) && str_eq(d->digest, diff_id);
+}
+
+/* Its blob is there or can be had, and will do.  The layer is in the store. */
+static bool will_do(const struct store *s, const struct oci_descriptor *d, const char *diff_id,
+		    enum layer_form how, bool any)
+{
+	if (!is_plain_of(d, diff_id) && !blob_has(s, d->digest))
 		return false;
 	return any || how != LAYER_PLAIN || is_plain(d);
+}
+
+/* See that the blob of one that will do is there. */
+static int see_blob(struct packing *p, const struct commit *layer, const struct oci_descriptor *d,
+		    struct err *err)
+{
+	struct packing plain = *p;
+	struct oci_descriptor made;
+
+	if (blob_has(p->store, d->digest))
+		return 0;
+	plain.how = LAYER_PLAIN;
+	return pack(&plain, layer, &made, err);
 }
 
 /* So many of the chain's lowest layers are the image's. */
@@ -162,12 +181,17 @@ static int make(struct arena *a, const struct images_env *in, const struct image
 	p.result = care_shared(sizeof(*p.result));
 	how.n_from = from ? common(in->chain, from) : 0;
 	for (size_t i = 0; i < in->chain->n; i++) {
-		if (i < how.n_from && will_do(s, &from->manifest.layers[i], in->how, false)) {
+		const struct commit *layer = &in->chain->v[i];
+
+		if (i < how.n_from &&
+		    will_do(s, &from->manifest.layers[i], layer->digest, in->how, false)) {
 			layers[i] = from->manifest.layers[i];
+			if (see_blob(&p, layer, &layers[i], err) < 0)
+				return -1;
 			continue;
 		}
-		if (pin_add(in->pin, in->chain->v[i].digest, err) < 0 ||
-		    pack(&p, &in->chain->v[i], &layers[i], err) < 0)
+		if (pin_add(in->pin, layer->digest, err) < 0 ||
+		    pack(&p, layer, &layers[i], err) < 0)
 			return -1;
 	}
 	annotate(a, in, how.n_from > 0 ? from : NULL, &how.annotations);
@@ -189,6 +213,23 @@ static bool stands_on(struct arena *a, const struct workplace *w, struct image_i
 	return false;
 }
 
+/* It is the image itself. */
+static int see_all(struct arena *a, const struct images_env *in, const struct image_info *image,
+		   char ret_manifest[DIGEST_HEX + 1], struct err *err)
+{
+	struct packing p = {.store = &in->w->store, .pin = in->pin};
+
+	if (history_plan(a, in->w, &p.plan, err) < 0)
+		return -1;
+	p.result = care_shared(sizeof(*p.result));
+	for (size_t i = 0; i < image->manifest.n; i++) {
+		if (see_blob(&p, &in->chain->v[i], &image->manifest.layers[i], err) < 0)
+			return -1;
+	}
+	memcpy(ret_manifest, image->digest, sizeof(image->digest));
+	return 0;
+}
+
 int images_of_env(struct arena *a, const struct images_env *in, char ret_manifest[DIGEST_HEX + 1],
 		  struct err *err)
 {
@@ -200,11 +241,9 @@ int images_of_env(struct arena *a, const struct images_env *in, char ret_manifes
 	if (has && images_pin(in->pin, &from, err) < 0)
 		return -1;
 	for (size_t i = 0; same && i < from.manifest.n; i++)
-		same = will_do(s, &from.manifest.layers[i], in->how, false);
-	if (same) {
-		memcpy(ret_manifest, from.digest, sizeof(from.digest));
-		return 0;
-	}
+		same = will_do(s, &from.manifest.layers[i], in->chain->v[i].digest, in->how, false);
+	if (same)
+		return see_all(a, in, &from, ret_manifest, err);
 	return make(a, in, has ? &from : NULL, ret_manifest, err);
 }
 
@@ -221,7 +260,9 @@ int images_whole(struct arena *a, const struct images_whole *in, char ret_manife
 	    images_pin(in->pin, &info, err) < 0)
 		return -1;
 	for (size_t i = 0; same && i < info.manifest.n; i++)
-		same = will_do(in->store, &info.manifest.layers[i], in->how, in->any);
+		same = blob_has(in->store, info.manifest.layers[i].digest) &&
+		       will_do(in->store, &info.manifest.layers[i], info.config.diff_ids[i],
+			       in->how, in->any);
 	if (same) {
 		memcpy(ret_manifest, info.digest, sizeof(info.digest));
 		return 0;
@@ -230,10 +271,19 @@ int images_whole(struct arena *a, const struct images_whole *in, char ret_manife
 	    images_unpack(a, in->store, p.plan, &info, &chain, err) < 0)
 		return -1;
 	p.result = care_shared(sizeof(*p.result));
+	same = true;
 	for (size_t i = 0; i < info.manifest.n; i++) {
-		if (!will_do(in->store, &info.manifest.layers[i], in->how, in->any) &&
-		    pack(&p, &chain.v[i], &info.manifest.layers[i], err) < 0)
+		struct oci_descriptor *d = &info.manifest.layers[i];
+		const bool keep = will_do(in->store, d, info.config.diff_ids[i], in->how, in->any);
+
+		same = same && keep;
+		if ((keep ? see_blob(&p, &chain.v[i], d, err) : pack(&p, &chain.v[i], d, err)) < 0)
 			return -1;
+	}
+	/* The manifest as it is, bit for bit. */
+	if (same) {
+		memcpy(ret_manifest, info.digest, sizeof(info.digest));
+		return 0;
 	}
 	oci_write_manifest(&info.manifest, &b);
 	if (blob_put(in->store, b.p, b.len, ret_manifest, err) < 0)

@@ -52,8 +52,8 @@ static int finish(pid_t pid, int r, struct err *err)
 	return r;
 }
 
-int userns_call(const struct plan *plan, int (*fn)(void *arg, struct err *err), void *arg,
-		struct err *err)
+int userns_call_begin(const struct plan *plan, int (*fn)(void *arg, struct err *err), void *arg,
+		      struct userns_job *ret, struct err *err)
 {
 	_cleanup_fd_ int mapped_read = -1;
 	_cleanup_fd_ int mapped_write = -1;
@@ -78,14 +78,34 @@ int userns_call(const struct plan *plan, int (*fn)(void *arg, struct err *err), 
 		cleanup_fd(&mapped_write);
 		child(&c);
 	}
-	cleanup_fd(&report_write);
 	r = userns_map_outer(plan, pid, err);
 	if (r == 0 && write(mapped_write, "1", 1) != 1)
 		r = err_errno(err, errno, "cannot talk to the helper in the user namespace");
-	cleanup_fd(&mapped_write);
-	if (r == 0)
-		r = err_receive(report_read, err);
-	return finish(pid, r, err);
+	if (r < 0) {
+		/* Without its byte it ends. */
+		cleanup_fd(&mapped_write);
+		return finish(pid, r, err);
+	}
+	*ret = (struct userns_job){.pid = pid, .report = TAKE_FD(report_read)};
+	return 0;
+}
+
+int userns_call_end(struct userns_job *job, struct err *err)
+{
+	int r = err_receive(job->report, err);
+
+	cleanup_fd(&job->report);
+	return finish(job->pid, r, err);
+}
+
+int userns_call(const struct plan *plan, int (*fn)(void *arg, struct err *err), void *arg,
+		struct err *err)
+{
+	struct userns_job job = {.pid = -1, .report = -1};
+
+	if (userns_call_begin(plan, fn, arg, &job, err) < 0)
+		return -1;
+	return userns_call_end(&job, err);
 }
 
 struct view_args {

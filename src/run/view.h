@@ -5,6 +5,8 @@
 #ifndef SBX_RUN_VIEW_H
 #define SBX_RUN_VIEW_H
 
+#include <sys/types.h>
+
 struct err;
 struct plan;
 
@@ -16,6 +18,15 @@ struct plan;
  */
 int userns_call(const struct plan *plan, int (*fn)(void *arg, struct err *err), void *arg,
 		struct err *err);
+
+/* The same in two steps: the caller gives fn what it reads meanwhile. */
+struct userns_job {
+	pid_t pid; /* of the child, which is the caller's to wait for: userns_call_end */
+	int report;
+};
+int userns_call_begin(const struct plan *plan, int (*fn)(void *arg, struct err *err), void *arg,
+		      struct userns_job *ret, struct err *err);
+int userns_call_end(struct userns_job *job, struct err *err);
 
 /* Folders, opened for reading. */
 struct view {

@@ -22,6 +22,8 @@
 #define BLOBS "blobs/sha256/"
 #define BLOCK ((size_t)256 << 10)
 #define LINKS_MAX 8
+#define TAR_BLOCK 512U
+#define TAR_MAGIC 257
 
 /* An image has at most 500 layers, each with three files in docker's oldest form; 1 TiB. */
 static const struct untar_limits limits = {.entries = 100000, .bytes = (uint64_t)1 << 40};
@@ -83,28 +85,79 @@ int archive_in_folder(struct archive_in *in, int fd, struct err *err)
 	return read_index(fd, &in->index, err);
 }
 
-/* Nobody writes an image's archive with holes; they could be of any size. */
-static int copy_entry(struct untar *u, const struct untar_entry *e, struct blob_writer *w,
-		      struct err *err)
+/* The contents of one entry, in order. */
+struct contents {
+	struct untar *u;
+	uint64_t size;
+	const char *p; /* what is not read yet of the piece at hand */
+	size_t n;
+	uint64_t at; /* where the next piece has to begin */
+	bool end;
+};
+
+/* The next piece, where there is none.  Nobody writes an image's archive with holes; they could be of any size. */
+static int see_piece(struct contents *c, struct err *err)
 {
-	uint64_t at = 0;
+	const void *p = NULL;
+	uint64_t offset = 0;
 
+	if (c->n > 0 || c->end)
+		return 0;
+	if (untar_data(c->u, &p, &c->n, &offset, &c->end, err) < 0)
+		return -1;
+	if (c->end ? c->at != c->size : offset != c->at)
+		return oci_bad(err, "it has holes");
+	if (c->end)
+		c->n = 0;
+	c->p = p;
+	c->at += c->n;
+	return 0;
+}
+
+static ssize_t read_contents(void *ctx, void *p, size_t n, struct err *err)
+{
+	struct contents *c = ctx;
+
+	if (see_piece(c, err) < 0)
+		return -1;
+	if (n > c->n)
+		n = c->n;
+	if (n > 0)
+		memcpy(p, c->p, n);
+	c->p += n;
+	c->n -= n;
+	return (ssize_t)n;
+}
+
+static int copy_contents(struct contents *c, struct blob_writer *w, struct err *err)
+{
 	for (;;) {
-		const void *p = NULL;
-		uint64_t offset = 0;
-		size_t n = 0;
-		bool end = false;
-
-		if (untar_data(u, &p, &n, &offset, &end, err) < 0)
+		if (see_piece(c, err) < 0)
 			return -1;
-		if (end ? at != e->size : offset != at)
-			return oci_bad(err, "it has holes");
-		if (end)
+		if (c->end)
 			return 0;
-		if (blob_write(w, p, n, err) < 0)
+		if (blob_write(w, c->p, c->n, err) < 0)
 			return -1;
-		at += n;
+		c->n = 0;
 	}
+}
+
+static int check_contents(struct contents *c, const char *hex, struct err *err)
+{
+	_cleanup_digest_ struct digest *d = digest_new();
+	char found[DIGEST_HEX + 1];
+
+	while (see_piece(c, err) == 0) {
+		if (c->end) {
+			digest_end(TAKE_PTR(d), found);
+			return str_eq(found, hex)
+				       ? 0
+				       : oci_bad(err, "what came has the digest sha256:%s", found);
+		}
+		digest_add(d, c->p, c->n);
+		c->n = 0;
+	}
+	return -1;
 }
 
 /* What its name says it is, if it does: the digest that it must have. */
@@ -115,19 +168,77 @@ static const char *digest_of_name(const char *path)
 	return name && layer_is_digest(name) ? name : NULL;
 }
 
-static int take_blob(struct archive_in *in, struct untar *u, const struct untar_entry *e,
-		     struct err *err)
+static bool has_layer(const struct archive_in *in, const char *hex)
+{
+	_cleanup_fd_ int fd = -1;
+
+	return layer_open(in->a, in->store, hex, &fd, NULL, NULL) == 0;
+}
+
+/* By its first header: "ustar" is both POSIX' and, with other bytes behind it, GNU's. */
+static bool is_tar(const struct contents *c)
+{
+	return c->n >= TAR_BLOCK && memcmp(c->p + TAR_MAGIC, "ustar", 5) == 0;
+}
+
+/* A plain tar may be a layer, and whether an image needs it will be seen.  One that cannot be one is no failure yet. */
+static int take_layer(struct archive_in *in, struct contents *c, const char *hex,
+		      struct archive_file *file, struct err *err)
+{
+	struct err why = {0};
+	struct err *refused;
+	int r;
+
+	memcpy(file->hex, hex, sizeof(file->hex));
+	file->layer = true;
+	/* Before it is looked for. */
+	if (pin_add(in->pin, hex, err) < 0)
+		return -1;
+	if (has_layer(in, hex))
+		return check_contents(c, hex, err);
+	r = in->layer(in->layer_ctx, hex, c->size, read_contents, c, &why);
+	if (r == 0) {
+		strv_push(in->a, &in->fresh_layers, hex);
+		return 0;
+	}
+	if (why.errnum == EBADMSG || why.errnum == EFBIG) {
+		refused = arena_alloc(in->a, sizeof(*refused));
+		*refused = why;
+		file->refused = refused;
+		return 0;
+	}
+	if (err)
+		*err = why;
+	return -1;
+}
+
+static int take_blob(struct archive_in *in, struct contents *c, const char *hex,
+		     struct archive_file *file, struct err *err)
 {
 	_cleanup_blob_ struct blob_writer *w = NULL;
-	const char *hex = digest_of_name(e->path);
-	struct archive_file file = {.name = e->path, .size = e->size};
 	bool had = hex && blob_has(in->store, hex);
 
-	if (blob_create(in->store, &w, err) < 0 || copy_entry(u, e, w, err) < 0 ||
-	    finish(in, TAKE_PTR(w), hex, e->size, file.hex, err) < 0)
-		return err_prefix(err, "'%.200s' of the archive", e->path);
+	if (blob_create(in->store, &w, err) < 0 || copy_contents(c, w, err) < 0 ||
+	    finish(in, TAKE_PTR(w), hex, c->size, file->hex, err) < 0)
+		return -1;
 	if (!had)
-		strv_push(in->a, &in->fresh, file.hex);
+		strv_push(in->a, &in->fresh, file->hex);
+	return 0;
+}
+
+static int take_file(struct archive_in *in, struct untar *u, const struct untar_entry *e,
+		     struct err *err)
+{
+	const char *hex = digest_of_name(e->path);
+	struct archive_file file = {.name = e->path, .size = e->size};
+	struct contents c = {.u = u, .size = e->size};
+	int r = see_piece(&c, err);
+
+	if (r == 0)
+		r = in->layer && hex && is_tar(&c) ? take_layer(in, &c, hex, &file, err)
+						   : take_blob(in, &c, hex, &file, err);
+	if (r < 0)
+		return err_prefix(err, "'%.200s' of the archive", e->path);
 	add_file(in, &file);
 	return 0;
 }
@@ -179,7 +290,7 @@ static int take_entry(struct archive_in *in, struct untar *u, const struct untar
 	if (str_eq(e->path, DOCKER))
 		return take_text(u, e, &in->docker, err);
 	if (digest_of_name(e->path) || is_dockers(e->path))
-		return take_blob(in, u, e, err);
+		return take_file(in, u, e, err);
 	return 0;
 }
 
@@ -238,6 +349,48 @@ static int take_from_folder(struct archive_in *in, const char *hex, uint64_t siz
 	return 0;
 }
 
+/* Of a tar that came and could not become a layer. */
+static const struct err *why_refused(const struct archive_in *in, const char *hex)
+{
+	for (size_t i = 0; i < in->files.n; i++) {
+		if (in->files.v[i].refused && str_eq(in->files.v[i].hex, hex))
+			return in->files.v[i].refused;
+	}
+	return NULL;
+}
+
+static int check_size(const char *hex, uint64_t have, uint64_t size, struct err *err)
+{
+	if (size == UINT64_MAX || have == size)
+		return 0;
+	return oci_bad(err, "the blob sha256:%s has %llu bytes, not %llu", hex,
+		       (unsigned long long)have, (unsigned long long)size);
+}
+
+int archive_in_layer(struct archive_in *in, const char *hex, uint64_t size, const char *diff_id,
+		     struct err *err)
+{
+	const struct err *refused = why_refused(in, hex);
+	_cleanup_fd_ int fd = -1;
+	struct layer_info info;
+
+	if (pin_add(in->pin, diff_id, err) < 0)
+		return -1;
+	if (refused) {
+		*err = *refused;
+		return -1;
+	}
+	/* Only a plain tar is its own layer. */
+	if (str_eq(hex, diff_id) && !blob_has(in->store, hex) &&
+	    layer_open(in->a, in->store, hex, &fd, &info, NULL) == 0)
+		return check_size(hex, info.tar_size, size, err);
+	/* What the config calls its layer came, too; so nobody would look whether this blob is that. */
+	if (!str_eq(hex, diff_id) && strv_contains(&in->fresh_layers, diff_id))
+		return oci_bad(err, "sha256:%s is another than the config's, sha256:%s", hex,
+			       diff_id);
+	return archive_in_blob(in, hex, size, err);
+}
+
 int archive_in_blob(struct archive_in *in, const char *hex, uint64_t size, struct err *err)
 {
 	_cleanup_fd_ int fd = -1;
@@ -252,10 +405,7 @@ int archive_in_blob(struct archive_in *in, const char *hex, uint64_t size, struc
 	}
 	if (blob_open(in->store, hex, &fd, &have, err) < 0)
 		return -1;
-	if (size != UINT64_MAX && have != size)
-		return oci_bad(err, "the blob sha256:%s has %llu bytes, not %llu", hex,
-			       (unsigned long long)have, (unsigned long long)size);
-	return 0;
+	return check_size(hex, have, size, err);
 }
 
 static const struct archive_file *find(const struct archive_in *in, const char *name)

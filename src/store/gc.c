@@ -66,6 +66,30 @@ int gc_layers(struct arena *a, const struct store *s, unsigned how, struct gc_re
 	return 0;
 }
 
+int gc_forget(struct arena *a, const struct store *s, const struct strv *layers,
+	      const struct strv *blobs, struct err *err)
+{
+	_cleanup_fd_ int lock = -1;
+	struct gc_result r = {0};
+
+	if (layers->n == 0 && blobs->n == 0)
+		return 0;
+	if (layer_lock(s, true, &lock, err) < 0 || roots_read(a, s, &r.roots, err) < 0)
+		return -1;
+	if (r.roots.damaged.n > 0)
+		return 0;
+	for (size_t i = 0; i < layers->n; i++) {
+		const char *path = arena_printf(a, "layers/%s", layers->v[i]);
+
+		if (is_needed(&r.roots, 0, layers->v[i]) ||
+		    faccessat(s->fd, path, F_OK, AT_SYMLINK_NOFOLLOW) < 0)
+			continue;
+		if (gc_sweep(a, s, "layers", layers->v[i], err) < 0)
+			return -1;
+	}
+	return gc_forget_blobs(a, s, &r, blobs, err);
+}
+
 /* ".NAME.RANDOM.tmp", as fs_write_atomic makes them. */
 static bool is_temp(const char *name)
 {

@@ -39,10 +39,11 @@ int gc_layers(struct arena *a, const struct store *s, unsigned how, struct gc_re
 	      struct err *err);
 
 /*
- * Of blobs that the caller made those that nothing needs, as after a failure; where something cannot be read they stay
- * for gc.
+ * Of layers and blobs that the caller made those that nothing needs, as after a failure; where something cannot be read
+ * they stay for gc.
  */
-int gc_forget(struct arena *a, const struct store *s, const struct strv *blobs, struct err *err);
+int gc_forget(struct arena *a, const struct store *s, const struct strv *layers,
+	      const struct strv *blobs, struct err *err);
 
 /* Files that were to replace a record, in a command that was killed: none is that old otherwise. */
 #define GC_TEMP_AGE 60 /* seconds */

@@ -167,19 +167,13 @@ int gc_blobs(struct arena *a, const struct store *s, unsigned how, struct gc_res
 	return sweep_cache(a, s, how, r, err);
 }
 
-int gc_forget(struct arena *a, const struct store *s, const struct strv *blobs, struct err *err)
+int gc_forget_blobs(struct arena *a, const struct store *s, const struct gc_result *r,
+		    const struct strv *blobs, struct err *err)
 {
-	_cleanup_fd_ int lock = -1;
-	struct gc_result r = {0};
-
-	if (blobs->n == 0)
-		return 0;
-	if (layer_lock(s, true, &lock, err) < 0 || roots_read(a, s, &r.roots, err) < 0)
-		return -1;
-	for (size_t i = 0; i < blobs->n && r.roots.damaged.n == 0; i++) {
+	for (size_t i = 0; i < blobs->n; i++) {
 		const char *path = arena_printf(a, "blobs/%s", blobs->v[i]);
 
-		if (is_needed(a, s, 0, &r, blobs->v[i]) ||
+		if (is_needed(a, s, 0, r, blobs->v[i]) ||
 		    faccessat(s->fd, path, F_OK, AT_SYMLINK_NOFOLLOW) < 0)
 			continue;
 		if (gc_sweep(a, s, "blobs", blobs->v[i], err) < 0)

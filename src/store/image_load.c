@@ -33,9 +33,8 @@ int image_load_layers(struct archive_in *in, const char *manifest, struct err *e
 	for (size_t i = 0; i < info.manifest.n; i++) {
 		const struct oci_descriptor *l = &info.manifest.layers[i];
 
-		if (pin_add(in->pin, info.config.diff_ids[i], err) < 0 ||
-		    archive_in_blob(in, l->digest, l->size, err) < 0)
-			return err_prefix(err, "layer %zu of the image", i + 1);
+		if (archive_in_layer(in, l->digest, l->size, info.config.diff_ids[i], err) < 0)
+			return err_prefix(err, "layer %zu of %zu", i + 1, info.manifest.n);
 	}
 	return 0;
 }

@@ -49,7 +49,9 @@ static int describe(struct archive_in *in, const char *name, const char *media_t
 	memcpy(ret->digest, file->hex, sizeof(ret->digest));
 	ret->size = file->size;
 	ret->media_type = media_type;
-	return media_type ? 0 : type_of(in, file->hex, &ret->media_type, err);
+	if (!media_type && file->layer)
+		ret->media_type = LAYER_TYPE;
+	return ret->media_type ? 0 : type_of(in, file->hex, &ret->media_type, err);
 }
 
 static int take_image(struct archive_in *in, const json_t *image, char ret_hex[DIGEST_HEX + 1],

@@ -22,6 +22,7 @@
 /* No honest tar compresses better, beyond its first few bytes. */
 #define RATIO 1000U
 #define SLACK ((uint64_t)64 << 20)
+#define BLOCK ((size_t)256 << 10)
 
 /* What flows: bytes that are read, the tar that they become, and where it goes. */
 struct load {
@@ -119,7 +120,7 @@ static int check_digests(struct load *l, char ret_hex[DIGEST_HEX + 1], struct er
 				 "its digest and that of its tar",
 				 l->in->blob);
 	if (l->in->blob && !l->once && !str_eq(l->in->blob, blob))
-		return other_digest("what was read has the digest", l->in->blob, blob, err);
+		return other_digest("what came has the digest", l->in->blob, blob, err);
 	if (l->in->diff_id && !str_eq(l->in->diff_id, hex))
 		return other_digest("its tar has the digest", l->in->diff_id, hex, err);
 	memcpy(ret_hex, hex, sizeof(hex));
@@ -145,6 +146,33 @@ static int unpack_all(struct load *l, const struct layer_stage *stage, struct er
 	return split_end(l->split, err);
 }
 
+/*
+ * It cannot be unpacked.  Where what came is not even what was asked for, that says more, so the rest is read, too.
+ * Without inflating it: nobody knows to what.
+ */
+static int spoiled(struct load *l, struct err *err)
+{
+	_cleanup_free_ char *block = xmalloc(BLOCK);
+	struct err why = {0};
+	char hex[DIGEST_HEX + 1];
+	ssize_t n;
+
+	if (!l->in->blob || (err && err->errnum != EBADMSG) ||
+	    (l->once && !inflate_is_plain(l->inflate)))
+		return -1;
+	while ((n = l->once ? inflate_read(l->inflate, block, BLOCK, &why)
+			    : read_compressed(l, block, BLOCK, &why)) > 0) {
+		if (l->once)
+			digest_add(l->tar, block, (size_t)n);
+	}
+	if (n < 0)
+		return -1;
+	digest_end(l->once ? TAKE_PTR(l->tar) : TAKE_PTR(l->blob), hex);
+	return str_eq(hex, l->in->blob)
+		       ? -1
+		       : other_digest("what came has the digest", l->in->blob, hex, err);
+}
+
 static int fill(struct load *l, const struct layer_stage *stage, struct layer_info *info,
 		struct err *err)
 {
@@ -155,7 +183,9 @@ static int fill(struct load *l, const struct layer_stage *stage, struct layer_in
 	l->tar = digest_new_beside();
 	l->inflate = inflate_new(read_compressed, l);
 	l->split = split_new(l->skeleton);
-	if (unpack_all(l, stage, err) < 0 || check_digests(l, info->digest, err) < 0 ||
+	if (unpack_all(l, stage, err) < 0)
+		return spoiled(l, err);
+	if (check_digests(l, info->digest, err) < 0 ||
 	    skeleton_finish(TAKE_PTR(l->skeleton), err) < 0)
 		return -1;
 	info->map = l->in->map;

@@ -2,19 +2,17 @@
 """Images in and out: what sbx writes, other people's tools read, and the other way round; what is damaged is refused,
 and nothing of it stays."""
 
-import hashlib
-import io
 import json
 import os
 import shutil
 import stat
-import tarfile
 import tempfile
 
 import harness
 import history
 import layers
 from harness import check, command, equal, limit, match, need_program
+from layouts import pack, sha256, small_layout
 
 # Two layers, with what a layer can hold: deletions, an opaque folder, hard links, setuid, attributes, odd names.
 FIRST = r"""
@@ -62,10 +60,6 @@ def nothing_left(p):
     equal(sorted(os.listdir(os.path.join(store, "blobs"))), ["partial"], "blobs")
     for name in ("blobs/partial", "images", "layers"):
         equal(os.listdir(os.path.join(store, name)), [], name)
-
-
-def sha256(data):
-    return hashlib.sha256(data).hexdigest()
 
 
 def blob(layout, digest):
@@ -275,34 +269,6 @@ def test_podman_and_buildah():
         finally:
             # Files of subordinate ids.
             tool(p, "podman", "unshare", "rm", "-rf", p.path("cs"), runroot)
-
-
-def pack(members):
-    """A tar of these files."""
-    out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w") as t:
-        for name, data in members:
-            info = tarfile.TarInfo(name)
-            info.size = len(data)
-            t.addfile(info, io.BytesIO(data))
-    return out.getvalue()
-
-
-def small_layout(p):
-    """The files of a layout with one layer, by hand."""
-    layer = pack([("etc/hello", b"hello")])
-    config = json.dumps({"os": "linux", "architecture": "amd64", "config": {},
-                         "rootfs": {"type": "layers", "diff_ids": ["sha256:" + sha256(layer)]}}).encode()
-    kind = "application/vnd.oci.image."
-    manifest = json.dumps({
-        "schemaVersion": 2,
-        "config": {"mediaType": kind + "config.v1+json", "digest": "sha256:" + sha256(config), "size": len(config)},
-        "layers": [{"mediaType": kind + "layer.v1.tar", "digest": "sha256:" + sha256(layer), "size": len(layer)}],
-    }).encode()
-    index = json.dumps({"schemaVersion": 2, "manifests": [{
-        "mediaType": kind + "manifest.v1+json", "digest": "sha256:" + sha256(manifest), "size": len(manifest)}]}).encode()
-    return {"oci-layout": b'{"imageLayoutVersion": "1.0.0"}', "index.json": index,
-            **{"blobs/sha256/" + sha256(b): b for b in (layer, config, manifest)}}
 
 
 @limit(60)

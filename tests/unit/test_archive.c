@@ -120,7 +120,7 @@ static void an_oci_archive_comes_back(void **state)
 	forget_all(&t);
 	assert_true(blob_has(&t.s, manifest));
 	come_done(&t, &c);
-	assert_int_equal(gc_forget(t.w->a, &t.s, &c.in.fresh, &c.err), 0);
+	assert_int_equal(gc_forget(t.w->a, &t.s, &c.in.fresh_layers, &c.in.fresh, &c.err), 0);
 	assert_false(blob_has(&t.s, manifest));
 	site_done(&t);
 }
@@ -235,7 +235,7 @@ static void refuse(const struct site *t, struct buf *b, const char *why)
 	if (!strstr(c.err.msg, why))
 		fail_msg("%s", c.err.msg);
 	come_done(t, &c);
-	assert_int_equal(gc_forget(t->w->a, &t->s, &c.in.fresh, &c.err), 0);
+	assert_int_equal(gc_forget(t->w->a, &t->s, &c.in.fresh_layers, &c.in.fresh, &c.err), 0);
 	assert_int_equal(count(&t->s, "blobs"), 1); /* partial/ */
 	assert_int_equal(count(&t->s, "blobs/partial"), 0);
 }

@@ -273,12 +273,12 @@ static void is_what_was_asked_for_or_nothing(void **state)
 		bool plain;
 		const char *words;
 	} cases[] = {
-		{1, 0, false, "what was read has the digest sha256:"},
+		{1, 0, false, "what came has the digest sha256:"},
 		{0, 0, false, "it is compressed, so sha256:"},
 		{1, 1, false, "it is compressed, so sha256:"},
 		{0, 2, false, "its tar has the digest sha256:"},
 		{1, 2, true, "its tar has the digest sha256:"},
-		{2, 1, true, "what was read has the digest sha256:"},
+		{2, 1, true, "what came has the digest sha256:"},
 		{0, 0, true, "its tar has the digest sha256:"},
 		{2, 2, true, "its tar has the digest sha256:"},
 	};
