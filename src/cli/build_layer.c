@@ -225,7 +225,7 @@ static int commit(struct build *b, const struct build_stage *stage, const struct
 		return -1;
 	/* Until it is pinned, nothing names the layer: gc waits so long. */
 	if (layer_lock(b->store, false, &lock, err) < 0 ||
-	    view_call(plan, commit_inside, &c, err) < 0)
+	    view_call(plan, &(struct view_job){.fn = commit_inside, .arg = &c}, err) < 0)
 		return -1;
 	ret->created = c.in.now;
 	if (c.result->empty)

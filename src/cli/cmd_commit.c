@@ -148,7 +148,7 @@ static int make(struct arena *a, struct workplace *w, struct job *job, struct er
 	job->in.host = plan->base == BASE_HOST ? fingerprint_host(a) : NULL;
 	job->in.progress = progress_tell;
 	job->in.progress_ctx = &job->progress;
-	return view_call(plan, commit_inside, job, err);
+	return view_call(plan, &(struct view_job){.fn = commit_inside, .arg = job}, err);
 }
 
 static int commit(const struct cli *cli, const void *values, struct err *err)

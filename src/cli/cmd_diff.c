@@ -215,6 +215,12 @@ static int show_lines(const struct task *t, const struct shown *s, struct err *e
 	return 0;
 }
 
+/* The one path that is asked for; NULL where there are several, or none. */
+static const char *under(const struct task *t)
+{
+	return t->paths[0] && !t->paths[1] ? t->paths[0] : NULL;
+}
+
 /* In the child that sees the files; it also prints. */
 static int look(const struct view *view, void *arg, struct err *err)
 {
@@ -225,7 +231,8 @@ static int look(const struct view *view, void *arg, struct err *err)
 		.dialect = t->w->env.fuse ? WHITEOUT_FUSE : WHITEOUT_KERNEL,
 		.owners = t->plan->rung == RUNG_SUBIDS,
 		.exclude = history_excluded(t->a, t->w),
-		.under = t->paths[0] && !t->paths[1] ? t->paths[0] : NULL,
+		.under = under(t),
+		.ahead = view->ahead,
 	};
 	struct entries all = {0};
 	struct shown s = {0};
@@ -309,7 +316,9 @@ static int diff(const struct cli *cli, const void *values, struct err *err)
 		return -1;
 	if (history_plan(cli->a, &w, &t.plan, err) < 0)
 		return -1;
-	if (view_call(t.plan, look, &t, err) == 0)
+	/* To one path alone there is not much to walk over. */
+	if (view_call(t.plan, &(struct view_job){.fn = look, .arg = &t, .walks = !under(&t)},
+		      err) == 0)
 		return 0;
 	/* `| head`: end as any program does. */
 	if (err->errnum == EPIPE)

@@ -93,7 +93,7 @@ static int make(struct arena *a, struct workplace *w, const char *message, struc
 	job.in.progress = progress_tell;
 	job.in.progress_ctx = &job.progress;
 	job.result = care_shared(sizeof(*job.result));
-	if (view_call(plan, squash_inside, &job, err) < 0)
+	if (view_call(plan, &(struct view_job){.fn = squash_inside, .arg = &job}, err) < 0)
 		return -1;
 	log_info("made one layer of %zu", w->env.chain.n - w->env.image.n);
 	buf_printf(&digest, "%s\n", job.result->digest);

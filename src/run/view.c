@@ -18,6 +18,7 @@
 #include "run/service.h"
 #include "run/source.h"
 #include "run/userns.h"
+#include "store/ahead.h"
 
 struct call {
 	int (*fn)(void *arg, struct err *err);
@@ -111,8 +112,7 @@ int userns_call(const struct plan *plan, int (*fn)(void *arg, struct err *err), 
 struct view_args {
 	const struct plan *plan;
 	int hostfs;
-	int (*fn)(const struct view *v, void *arg, struct err *err);
-	void *arg;
+	const struct view_job *job;
 };
 
 static int show(const struct view_args *args, struct service *ret_fuse, struct view *ret,
@@ -128,6 +128,8 @@ static int show(const struct view_args *args, struct service *ret_fuse, struct v
 	ret->upper = open(plan->upper, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (ret->upper < 0)
 		return err_errno(err, errno, "cannot look at '%s/%s'", plan->env_dir, plan->upper);
+	if (args->job->walks)
+		ahead_begin(ret->ahead = ahead_new(ret->upper));
 	if (sources_open_root(plan, &sources, err) < 0)
 		return -1;
 	r = root_build_lower(plan, &parts, &ret->lower, ret_fuse, err);
@@ -141,18 +143,22 @@ static int call_with_view(void *arg, struct err *err)
 	const struct view_args *args = arg;
 	struct service fuse = SERVICE_NONE;
 	struct view view = {.lower = -1, .upper = -1};
+	int r;
 
 	if (unshare(CLONE_NEWNS) < 0 || chdir(args->plan->env_dir) < 0)
 		return err_errno(err, errno, "cannot look at '%s'", args->plan->env_dir);
-	if (mnt_make_slave(err) < 0 || show(args, &fuse, &view, err) < 0)
+	if (mnt_make_slave(err) < 0)
 		return -1;
-	return args->fn(&view, args->arg, err);
+	r = show(args, &fuse, &view, err);
+	if (r == 0)
+		r = args->job->fn(&view, args->job->arg, err);
+	ahead_free(view.ahead);
+	return r;
 }
 
-int view_call(const struct plan *plan, int (*fn)(const struct view *v, void *arg, struct err *err),
-	      void *arg, struct err *err)
+int view_call(const struct plan *plan, const struct view_job *job, struct err *err)
 {
-	struct view_args args = {.plan = plan, .fn = fn, .arg = arg, .hostfs = -1};
+	struct view_args args = {.plan = plan, .job = job, .hostfs = -1};
 	struct hostfs host = HOSTFS_NONE;
 	int r;
 

@@ -5,8 +5,10 @@
 #ifndef SBX_RUN_VIEW_H
 #define SBX_RUN_VIEW_H
 
+#include <stdbool.h>
 #include <sys/types.h>
 
+struct ahead;
 struct err;
 struct plan;
 
@@ -32,6 +34,13 @@ int userns_call_end(struct userns_job *job, struct err *err);
 struct view {
 	int lower; /* the base and the layers, merged, without the upper folder; read-only */
 	int upper; /* the upper folder itself, as the overlay left it */
+	struct ahead *ahead; /* lists that one; or NULL */
+};
+
+struct view_job {
+	int (*fn)(const struct view *v, void *arg, struct err *err);
+	void *arg;
+	bool walks; /* over all of the upper: view.ahead begins while the rest is made ready */
 };
 
 /*
@@ -39,8 +48,7 @@ struct view {
  * run meanwhile: nothing of it is disturbed, as long as fn only reads.  When this returns, or
  * the caller is killed, nothing is left mounted or running.
  */
-int view_call(const struct plan *plan, int (*fn)(const struct view *v, void *arg, struct err *err),
-	      void *arg, struct err *err);
+int view_call(const struct plan *plan, const struct view_job *job, struct err *err);
 
 /* Whole roots, opened for reading. */
 struct view_roots {

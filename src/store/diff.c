@@ -10,6 +10,7 @@
 #include "base/cleanup.h"
 #include "base/err.h"
 #include "base/mem.h"
+#include "store/ahead.h"
 #include "store/diff_internal.h"
 
 /*
@@ -38,6 +39,7 @@ struct level {
 
 struct diff {
 	struct diff_walk w;
+	struct ahead *own_ahead;
 	struct level *levels; /* w.upper.n + 1 of them */
 	size_t cap;
 	struct entry *found;
@@ -51,7 +53,8 @@ struct diff {
 static void diff_done(struct diff *d)
 {
 	for (size_t i = 0; d->levels && i <= d->w.upper.n; i++)
-		diff_children_done(&d->levels[i].children);
+		diff_children_done(&d->w, &d->levels[i].children);
+	ahead_free(d->own_ahead);
 	free(d->levels);
 	free(d->found);
 	free(d->parents);
@@ -133,11 +136,11 @@ static struct entry *add_entry(struct diff *d, const struct diff_child *c)
 	*e = (struct entry){
 		.path = path_in(d, c->name),
 		.verdict = c->verdict,
-		.st = c->st,
+		.st = *c->st,
 	};
 	e->covered = top(d)->covers && c->verdict == ENTRY_ADDED;
 	e->excluded = top(d)->excluded ||
-		      diff_excluded(d->w.in->exclude, e->path, S_ISDIR(c->st.st_mode));
+		      diff_excluded(d->w.in->exclude, e->path, S_ISDIR(c->st->st_mode));
 	return e;
 }
 
@@ -170,8 +173,9 @@ static int check_path(struct diff *d, const char *name)
 }
 
 /* The folder of the last entry: enter it.  1, 0: it has vanished, -1. */
-static int enter(struct diff *d, const char *name, bool lower_too)
+static int enter(struct diff *d, const struct diff_child *c, bool lower_too)
 {
+	const char *name = c->name;
 	struct entry *e = &d->found[d->n - 1];
 	bool covered = top(d)->covers;
 	bool opaque = false;
@@ -191,7 +195,7 @@ static int enter(struct diff *d, const char *name, bool lower_too)
 		return err_prefix(d->w.err, "'/%s'", e->path);
 	e->opaque = opaque && !covered && diff_has_lower(&d->w);
 	top(d)->covers = covered || e->opaque;
-	return diff_list(&d->w, top(d)->covers, &top(d)->children) < 0 ? -1 : 1;
+	return diff_list(&d->w, top(d)->covers, c->listed, &top(d)->children) < 0 ? -1 : 1;
 }
 
 static int compare(struct diff *d, const char *name, struct entry *e)
@@ -221,9 +225,9 @@ static int visit(struct diff *d, const struct diff_child *c)
 	e = add_entry(d, c);
 	if (c->verdict == ENTRY_ADDED)
 		r = compare(d, c->name, e);
-	if (r > 0 && c->verdict == ENTRY_ADDED && S_ISDIR(c->st.st_mode)) {
+	if (r > 0 && c->verdict == ENTRY_ADDED && S_ISDIR(c->st->st_mode)) {
 		lower_too = lower_too && e->verdict != ENTRY_ADDED && !(e->what & CHANGE_TYPE);
-		r = enter(d, c->name, lower_too);
+		r = enter(d, c, lower_too);
 		/* It counts when the walk leaves it. */
 		if (r > 0)
 			return 0;
@@ -253,7 +257,7 @@ static void leave(struct diff *d)
 	for (size_t i = level->entry + 1; e->opaque && e->verdict == ENTRY_SAME && i < d->n; i++)
 		d->found[i].covered = false;
 	note_change(level - 1, e);
-	diff_children_done(&level->children);
+	diff_children_done(&d->w, &level->children);
 	if (d->w.lower.n == d->w.upper.n && descent_up(&d->w.lower) < 0)
 		cleanup_fd(&d->w.lower.fd);
 	if (descent_up(&d->w.upper) < 0)
@@ -267,10 +271,14 @@ static int walk(struct diff *d)
 	if (descent_begin(&d->w.upper, d->w.in->upper, O_RDONLY) < 0 ||
 	    descent_begin(&d->w.lower, d->w.in->lower, O_PATH) < 0)
 		return err_errno(d->w.err, errno, "cannot open the environment's changes");
+	/* To one path alone there are no other folders on the way. */
+	if (!d->w.in->under && !d->w.in->ahead)
+		d->own_ahead = ahead_new(d->w.in->upper);
+	d->w.ahead = d->own_ahead ? d->own_ahead : d->w.in->ahead;
 	add_level(d);
 	top(d)->entry = SIZE_MAX;
 	if (whiteout_opaque(d->w.in->dialect, d->w.upper.fd, &opaque, d->w.err) < 0 ||
-	    diff_list(&d->w, opaque, &top(d)->children) < 0)
+	    diff_list(&d->w, opaque, NULL, &top(d)->children) < 0)
 		return -1;
 	top(d)->covers = opaque;
 	for (;;) {

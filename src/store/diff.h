@@ -14,6 +14,7 @@
 
 #include "store/whiteout.h"
 
+struct ahead;
 struct arena;
 struct err;
 
@@ -63,7 +64,8 @@ struct diff_input {
 	enum whiteout_dialect dialect;
 	bool owners;                /* owners count (not where there is but one id) */
 	const char *const *exclude; /* patterns (diff_excluded), ends with NULL; or NULL */
-	const char *under; /* only this path and what is below it (and its parents); or NULL */
+	const char *under;   /* only this path and what is below it (and its parents); or NULL */
+	struct ahead *ahead; /* of the upper, begun already; NULL: one is made */
 };
 
 /* The root folder itself is no entry.  What vanishes while it is looked at (a running

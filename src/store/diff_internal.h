@@ -8,7 +8,9 @@
 
 #include "store/descent.h"
 #include "store/diff.h"
+#include "store/listing.h"
 
+struct ahead;
 struct err;
 
 #define DIFF_BUFFER 131072
@@ -17,11 +19,13 @@ struct err;
 struct diff_child {
 	const char *name;
 	enum entry_verdict verdict; /* ENTRY_ADDED: to be compared; or SAME, DELETED, HIDDEN */
-	struct stat st;
+	const struct stat *st;
+	struct listed *listed; /* of ENTRY_ADDED */
 };
 
 struct diff_children {
-	struct arena *a; /* theirs */
+	struct listing upper; /* what the names and stats are of */
+	struct arena *a;      /* of the lower's; NULL: there are none */
 	struct diff_child *v;
 	size_t n;
 	size_t cap;
@@ -32,6 +36,7 @@ struct diff_walk {
 	const struct diff_input *in;
 	struct descent upper;
 	struct descent lower; /* as deep as the upper, or less deep where it has no such folder */
+	struct ahead *ahead;  /* of the upper; or NULL */
 	char *buffers[2];     /* for contents */
 	struct err *err;
 };
@@ -42,10 +47,12 @@ bool diff_has_lower(const struct diff_walk *w);
 /* What happens when a file is taken away while it is looked at. */
 bool diff_vanished(int errnum);
 
-/* Fill *ret with what the folder where the walk is says, in the order of the tar.  `opaque`: what is only
- * in the lower is hidden. */
-int diff_list(const struct diff_walk *w, bool opaque, struct diff_children *ret);
-void diff_children_done(struct diff_children *c);
+/*
+ * Fill *ret with what the folder where the walk is says, in the order of the tar.  `opaque`: what is only
+ * in the lower is hidden.  `at`: its entry in the folder above it; NULL of the root.
+ */
+int diff_list(const struct diff_walk *w, bool opaque, struct listed *at, struct diff_children *ret);
+void diff_children_done(const struct diff_walk *w, struct diff_children *c);
 
 /*
  * Compare an entry of the upper with the lower's of the same name: e->verdict and e->what.  *ret_was is the

@@ -9,18 +9,21 @@
 #include "base/cleanup.h"
 #include "base/err.h"
 #include "base/mem.h"
+#include "store/ahead.h"
 #include "store/diff_internal.h"
 
-void diff_children_done(struct diff_children *c)
+void diff_children_done(const struct diff_walk *w, struct diff_children *c)
 {
 	if (!c)
 		return;
+	ahead_leave(w->ahead, &c->upper);
 	arena_free(c->a);
 	free(c->v);
 	*c = (struct diff_children){0};
 }
 
-static struct diff_child *add(struct diff_children *c, const char *name)
+/* The name and the stat live as long as they. */
+static struct diff_child *add(struct diff_children *c, const char *name, const struct stat *st)
 {
 	struct diff_child *child;
 
@@ -29,8 +32,20 @@ static struct diff_child *add(struct diff_children *c, const char *name)
 		c->v = xrealloc(c->v, c->cap * sizeof(*c->v));
 	}
 	child = &c->v[c->n++];
-	*child = (struct diff_child){.name = arena_strdup(c->a, name)};
+	*child = (struct diff_child){.name = name, .st = st};
 	return child;
+}
+
+/* What the lower says is kept beside. */
+static const struct stat *keep(struct diff_children *c, const struct stat *st)
+{
+	struct stat *copy;
+
+	if (!c->a)
+		c->a = arena_new();
+	copy = arena_alloc(c->a, sizeof(*copy));
+	*copy = *st;
+	return copy;
 }
 
 static int by_name(const void *a, const void *b)
@@ -63,11 +78,21 @@ static int by_path(const void *a, const void *b)
 		i++;
 	c[0] = (unsigned char)x->name[i];
 	c[1] = (unsigned char)y->name[i];
-	if (!c[0] && S_ISDIR(x->st.st_mode))
+	if (!c[0] && S_ISDIR(x->st->st_mode))
 		c[0] = '/';
-	if (!c[1] && S_ISDIR(y->st.st_mode))
+	if (!c[1] && S_ISDIR(y->st->st_mode))
 		c[1] = '/';
 	return c[0] - c[1];
+}
+
+/* Without folders and without what is hidden, which comes behind, the two orders are one. */
+static bool is_in_order(const struct diff_children *c)
+{
+	for (size_t i = 0; i < c->n; i++) {
+		if (S_ISDIR(c->v[i].st->st_mode) || c->v[i].verdict == ENTRY_HIDDEN)
+			return false;
+	}
+	return true;
 }
 
 static void sort(struct diff_children *c, int (*order)(const void *, const void *))
@@ -123,59 +148,49 @@ static const char *next_name(DIR *d)
 static int add_deleted(const struct diff_walk *w, const char *name, const struct stat *st,
 		       struct diff_children *ret)
 {
-	struct diff_child *c = add(ret, name);
-	int r;
+	struct diff_child *c = add(ret, name, st);
+	struct stat was;
 
 	c->verdict = ENTRY_SAME;
-	c->st = *st;
 	if (!diff_has_lower(w))
 		return 0;
-	r = fstatat(w->lower.fd, name, &c->st, AT_SYMLINK_NOFOLLOW);
-	if (r < 0 && !diff_vanished(errno))
-		return failed(w, "look for", name);
-	if (r == 0)
-		c->verdict = ENTRY_DELETED;
-	else
-		c->st = *st;
+	if (fstatat(w->lower.fd, name, &was, AT_SYMLINK_NOFOLLOW) < 0)
+		return diff_vanished(errno) ? 0 : failed(w, "look for", name);
+	c->st = keep(ret, &was);
+	c->verdict = ENTRY_DELETED;
 	return 0;
 }
 
-static int add_upper(const struct diff_walk *w, const char *name, struct diff_children *ret)
+static int add_upper(const struct diff_walk *w, struct listed *e, struct diff_children *ret)
 {
 	const char *deleted;
 	struct diff_child *c;
-	struct stat st;
 
-	if (fstatat(w->upper.fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-		return diff_vanished(errno) ? 0 : failed(w, "look at", name);
-	switch (whiteout_entry(w->in->dialect, name, &st, &deleted)) {
+	switch (whiteout_entry(w->in->dialect, e->name, &e->st, &deleted)) {
 	case WHITEOUT_MARK:
 		return 0;
 	case WHITEOUT_DELETE:
-		return on_the_way(w, deleted) ? add_deleted(w, deleted, &st, ret) : 0;
+		return on_the_way(w, deleted) ? add_deleted(w, deleted, &e->st, ret) : 0;
 	case WHITEOUT_NONE:
 		break;
 	}
-	if (!on_the_way(w, name))
+	if (!on_the_way(w, e->name))
 		return 0;
-	c = add(ret, name);
+	c = add(ret, e->name, &e->st);
 	c->verdict = ENTRY_ADDED;
-	c->st = st;
+	c->listed = e;
 	return 0;
 }
 
-static int list_upper(const struct diff_walk *w, struct diff_children *ret)
+static int list_upper(const struct diff_walk *w, struct listed *at, struct diff_children *ret)
 {
-	_cleanup_dir_ DIR *d = open_list(w->upper.fd);
-	const char *name;
-
-	if (!d)
-		return failed(w, "list", "");
-	while ((name = next_name(d))) {
-		if (add_upper(w, name, ret) < 0)
+	if (ahead_list(w->ahead, at, w->upper.fd, w->upper.path.p, &ret->upper) < 0)
+		return diff_vanished(errno) ? 0 : failed(w, "list", "");
+	for (size_t i = 0; i < ret->upper.n; i++) {
+		if (add_upper(w, ret->upper.v[i], ret) < 0)
 			return -1;
 	}
-	return errno && !diff_vanished(errno) ? failed(w, "list", "") : 0;
+	return 0;
 }
 
 /* fuse-overlayfs: a name may be there and deleted at once; then it is deleted. */
@@ -213,22 +228,23 @@ static int list_hidden(const struct diff_walk *w, struct diff_children *ret)
 				continue;
 			return failed(w, "look for", name);
 		}
-		c = add(ret, name);
+		c = add(ret, NULL, keep(ret, &st));
+		c->name = arena_strdup(ret->a, name);
 		c->verdict = ENTRY_HIDDEN;
-		c->st = st;
 	}
 	return errno ? failed(w, "list what is hidden by", "") : 0;
 }
 
-int diff_list(const struct diff_walk *w, bool opaque, struct diff_children *ret)
+int diff_list(const struct diff_walk *w, bool opaque, struct listed *at, struct diff_children *ret)
 {
-	*ret = (struct diff_children){.a = arena_new()};
-	if (list_upper(w, ret) < 0)
+	*ret = (struct diff_children){0};
+	if (list_upper(w, at, ret) < 0)
 		return -1;
 	sort(ret, by_name);
 	drop_doubles(ret);
 	if (opaque && diff_has_lower(w) && list_hidden(w, ret) < 0)
 		return -1;
-	sort(ret, by_path);
+	if (!is_in_order(ret))
+		sort(ret, by_path);
 	return 0;
 }

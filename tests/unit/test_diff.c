@@ -456,11 +456,12 @@ static void test_unusable_folders(void **state)
 
 static void test_zeroed(void **state)
 {
+	const struct diff_walk w = {0};
 	struct diff_children c = {0};
 
 	(void)state;
-	diff_children_done(&c);
-	diff_children_done(NULL);
+	diff_children_done(&w, &c);
+	diff_children_done(&w, NULL);
 }
 
 int main(void)

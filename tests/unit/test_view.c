@@ -46,7 +46,7 @@ static void a_view_has_the_base_and_the_upper_apart(void **state)
 	(void)box_run(&b, -1, "echo new >/made", true);
 	assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
 	l.out = ends[1];
-	if (view_call(b.plan, look, &l, &err) < 0)
+	if (view_call(b.plan, &(struct view_job){.fn = look, .arg = &l, .walks = true}, &err) < 0)
 		fail_msg("%s", err.msg);
 	(void)close(ends[1]);
 	assert_int_equal(read_to_end(ends[0], text, sizeof(text)), 0);
@@ -131,7 +131,8 @@ static void a_view_ends_with_its_caller(void **state)
 	assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
 	pid = fork();
 	if (pid == 0)
-		_exit(view_call(b.plan, wait_for_ever, &ends[1], &err) < 0);
+		_exit(view_call(b.plan, &(struct view_job){.fn = wait_for_ever, .arg = &ends[1]},
+				&err) < 0);
 	(void)close(ends[1]);
 	assert_true(readable(ends[0]) && read(ends[0], byte, 1) == 1);
 	assert_int_equal(kill(pid, SIGKILL), 0);
