@@ -6,6 +6,7 @@
 
 #include "base/cleanup.h"
 #include "base/err.h"
+#include "base/fs.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/path.h"
@@ -89,6 +90,29 @@ static bool is_asked_for(const struct task *t, const struct entry *e)
 static bool is_new_socket(const struct entry *e)
 {
 	return e->verdict == ENTRY_ADDED && S_ISSOCK(e->st.st_mode);
+}
+
+static bool is_missing(int root, const char *path)
+{
+	_cleanup_fd_ int fd = -1;
+	struct err why = {0};
+
+	return fs_open_in_root(root, path, O_PATH | O_NOFOLLOW, 0, &fd, &why) < 0 &&
+	       (why.errnum == ENOENT || why.errnum == ENOTDIR);
+}
+
+/* A slip of the hand looks like a path in which nothing has changed. */
+static void say_what_never_was(const struct task *t, const struct view *view)
+{
+	for (size_t i = 0; t->paths[i]; i++) {
+		_cleanup_buf_ struct buf path = {0};
+
+		if (!is_missing(view->upper, t->paths[i]) || !is_missing(view->lower, t->paths[i]))
+			continue;
+		str_escape(&path, t->paths[i], strlen(t->paths[i]));
+		log_info("'/%s' is not in the environment, and was not in what lies below it",
+			 path.p);
+	}
 }
 
 static void choose(const struct task *t, const struct entries *all, struct shown *ret)
@@ -242,6 +266,7 @@ static int look(const struct view *view, void *arg, struct err *err)
 	if (floating_diff(t->a, &t->w->store, &t->w->env, &in, &all, err) < 0)
 		return -1;
 	choose(t, &all, &s);
+	say_what_never_was(t, view);
 	if (t->v->json)
 		return show_json(&s, err);
 	if (t->v->patch)

@@ -248,8 +248,15 @@ def test_paths():
         equal(diff(p, "/opt/a", "/"), diff(p), "the root is all")
         equal(diff(p, "-C", p.dir, os.path.relpath("/opt/a/b/c", p.dir)), ["A /opt/a/b/c"], "relative")
         equal(p.sbx("diff", os.path.relpath("/opt/e", "/usr"), cwd="/usr").status, 125, "no project there")
-        result = p.sbx("diff", "/usr/bin", "/opt/none").ok()
+        result = p.sbx("diff", "/usr/bin", "/etc/passwd").ok()
         equal((result.out, result.err), ("", "sbx: nothing has changed there\n"), "nothing there")
+        never = "sbx: '/opt/n\\x1bone' is not in the environment, and was not in what lies below it\n"
+        for form in ([], ["--stat"], ["--json"], ["-p"], ["--name-only"]):
+            result = p.sbx("diff", *form, "/opt/n\x1bone", "/opt/e").ok()
+            equal(result.err, never, f"what never was, with {form}")
+            equal(len(result.out) > 0, True, "what is there is shown")
+        layers.as_root(p, "rm -r /usr/share/doc/bash").ok()
+        equal(p.sbx("diff", "/usr/share/doc/bash").ok().err, "", "what is there no more was there")
         result = p.sbx("diff", "")
         equal(result.status, 2, "an empty path")
         match(r"cannot show the changes of '': not a path", result.err, "stderr")
