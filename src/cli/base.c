@@ -18,7 +18,6 @@
 #include "conf/image.h"
 #include "conf/profile.h"
 #include "plan/plan.h"
-#include "store/blob.h"
 
 /* A reference in its parts, with what it is called in the store. */
 struct named {
@@ -122,20 +121,23 @@ int base_open(const struct base_source *src, int flags, int *ret_fd, struct err 
 	return 0;
 }
 
-/* With a digest it is that manifest or none; else what the store has of the name, or the registry's. */
-static int from_registry(struct arena *a, const struct store *s, struct named *n,
+/* What the store has of the name, else the registry's. */
+static int from_registry(struct arena *a, const struct base_source *src, struct named *n,
 			 char ret_manifest[DIGEST_HEX + 1], struct err *err)
 {
-	const struct remote_options how = {0};
+	const struct remote_options how = {.anonymous = !src->allowed};
 	struct remote_result got;
 	struct image image;
 	struct err why = {0};
 
-	if (n->ref.digest && blob_has(s, n->ref.digest)) {
-		memcpy(ret_manifest, n->ref.digest, DIGEST_HEX + 1);
-		return 0;
-	}
-	if (image_get(a, s, n->name, &image, &why) == 0) {
+	if (images_of_registry(a, src->store, &n->ref, &image, &why) == 0) {
+		if (!src->allowed && !str_eq(image.source, IMAGE_PUBLIC)) {
+			(void)err_set(
+				err,
+				"'%s' is an image of your own store, which the profile was not allowed",
+				n->name);
+			return err_hint(err, "if you trust it, run: sbx allow");
+		}
 		memcpy(ret_manifest, image.manifest, DIGEST_HEX + 1);
 		return 0;
 	}
@@ -152,7 +154,7 @@ static int from_registry(struct arena *a, const struct store *s, struct named *n
 				"init --bootstrap make one");
 	}
 	log_info("fetching '%s'", n->name);
-	if (remote_pull(a, s, n->name, &how, &got, err) < 0)
+	if (remote_pull(a, src->store, n->name, &how, &got, err) < 0)
 		return -1;
 	memcpy(ret_manifest, got.manifest, DIGEST_HEX + 1);
 	n->pulled = true;
@@ -174,7 +176,7 @@ static int find_manifest(struct arena *a, const struct base_source *src, struct 
 	case BASE_DIR:
 		break;
 	}
-	return from_registry(a, src->store, n, ret_manifest, err);
+	return from_registry(a, src, n, ret_manifest, err);
 }
 
 /* Fills in `b`, whose pin is made. */
@@ -216,7 +218,8 @@ static int get(struct arena *a, const struct base_source *from, const char *ref,
 
 static struct base_source source_of(const struct base_for *f)
 {
-	return (struct base_source){.store = f->store, .plan = f->plan, .project = f->project};
+	return (struct base_source){
+		.store = f->store, .plan = f->plan, .project = f->project, .allowed = f->allowed};
 }
 
 int base_get_ref(struct arena *a, const struct base_for *f, const char *ref, struct base *ret,

@@ -41,6 +41,7 @@ struct base_for {
 	const struct store *store;
 	const char *project;
 	const struct plan *plan;
+	bool allowed; /* the user's own images, and logins: else what anybody is given (trusted.h) */
 };
 
 /* Find it, or get it. */
@@ -81,6 +82,7 @@ struct base_source {
 	const char *path;    /* absolute */
 	const char *project; /* what lies in it is opened without following a link out */
 	const char *tag;     /* oci: or NULL */
+	bool allowed;        /* as in base_for */
 	const char *
 		source; /* tar: what made it, and no link; NULL: a file that is read anew where it changed */
 };

@@ -14,6 +14,7 @@
 #include "cli/base.h"
 #include "store/blob.h"
 #include "store/layer.h"
+#include "store/layer_proof.h"
 
 struct layout {
 	const struct base_source *src;
@@ -35,6 +36,33 @@ static int open_blob(const struct layout *l, const char *hex, int *ret_fd, struc
 	return 0;
 }
 
+/*
+ * The store has it: does the layout, too?  Where nobody allowed the user's own images, a digest alone is not enough to
+ * have one of them.
+ */
+static int check_blob(const struct layout *l, const struct oci_descriptor *d, struct err *err)
+{
+	struct digest *digest;
+	_cleanup_fd_ int fd = -1;
+	char made[DIGEST_HEX + 1];
+	char part[65536];
+	ssize_t n;
+
+	if (l->src->allowed)
+		return 0;
+	if (open_blob(l, d->digest, &fd, err) < 0)
+		return -1;
+	digest = digest_new();
+	while ((n = read(fd, part, sizeof(part))) > 0)
+		digest_add(digest, part, (size_t)n);
+	digest_end(digest, made);
+	if (n < 0)
+		return err_errno(err, errno, "cannot read 'blobs/sha256/%s'", d->digest);
+	return strcmp(made, d->digest) == 0
+		       ? 0
+		       : err_set(err, "'blobs/sha256/%s' has the digest %s", d->digest, made);
+}
+
 static int copy_blob(const struct layout *l, const struct oci_descriptor *d, struct err *err)
 {
 	_cleanup_blob_ struct blob_writer *w = NULL;
@@ -48,7 +76,7 @@ static int copy_blob(const struct layout *l, const struct oci_descriptor *d, str
 	if (pin_add(l->src->pin, d->digest, err) < 0)
 		return -1;
 	if (blob_has(l->src->store, d->digest))
-		return 0;
+		return check_blob(l, d, err);
 	if (open_blob(l, d->digest, &fd, err) < 0 || blob_create(l->src->store, &w, err) < 0)
 		return -1;
 	/* One byte more than there should be is enough to tell that it is another. */
@@ -142,11 +170,28 @@ static bool is_named(struct arena *a, const struct base_source *src, const char 
 	       strcmp(image.manifest, manifest) == 0;
 }
 
+/* What nobody unpacks, since the store has that layer, is it all the same. */
+static int check_layers(struct arena *a, const struct layout *l, const struct image_info *info,
+			struct err *err)
+{
+	for (size_t i = 0; i < info->manifest.n; i++) {
+		_cleanup_fd_ int fd = -1;
+		const char *diff_id = info->config.diff_ids[i];
+
+		if (!l->src->allowed &&
+		    layer_open(a, l->src->store, diff_id, &fd, NULL, NULL) == 0 &&
+		    layer_proof(a, l->src->store, &info->manifest.layers[i], diff_id, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
 static int copy_image(struct arena *a, const struct layout *l, const struct oci_descriptor *d,
 		      struct err *err)
 {
 	_cleanup_buf_ struct buf text = {0};
 	struct oci_manifest m;
+	struct image_info info;
 
 	if (read_blob(a, l, d, &text, err) < 0 ||
 	    oci_read_manifest(a, text.p, text.len, &m, err) < 0 || copy_blob(l, &m.config, err) < 0)
@@ -154,7 +199,9 @@ static int copy_image(struct arena *a, const struct layout *l, const struct oci_
 	for (size_t i = 0; i < m.n; i++)
 		if (copy_blob(l, &m.layers[i], err) < 0)
 			return -1;
-	return 0;
+	if (image_info(a, l->src->store, d->digest, &info, err) < 0)
+		return -1;
+	return check_layers(a, l, &info, err);
 }
 
 int base_read_oci(struct arena *a, const struct base_source *src, char ret_manifest[DIGEST_HEX + 1],

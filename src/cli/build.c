@@ -73,8 +73,8 @@ int build_base(struct build *b, const char *ref, struct build_stage *ret, struct
 		return 0;
 	}
 	if (whole_name(b, ref, &ref, err) < 0 ||
-	    base_get_ref(b->a, &(struct base_for){b->store, b->context, b->any}, ref, &ret->base,
-			 err) < 0)
+	    base_get_ref(b->a, &(struct base_for){b->store, b->context, b->any, b->allowed}, ref,
+			 &ret->base, err) < 0)
 		return -1;
 	ret->over_host = ret->base.info.over_host;
 	ret->chain = ret->base.chain;
@@ -104,7 +104,7 @@ static int check_platform(struct build *b, const struct cf_step *step, struct er
 static int begin_profile(struct build *b, struct build_stage *stage, const struct cf_step *step,
 			 struct err *err)
 {
-	const struct base_for f = {b->store, b->context, b->any};
+	const struct base_for f = {b->store, b->context, b->any, b->allowed};
 
 	build_tell(b, step->text, "");
 	stage->from = step->args[0];

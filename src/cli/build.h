@@ -59,6 +59,7 @@ struct build {
 	struct strv global; /* ARG before the first FROM */
 	/* The steps are the profile's (build_profile.h): the base is that one's, commands see the project, and run as root. */
 	bool of_profile;
+	bool allowed; /* as in base_for */
 	bool no_cache;
 	bool unlocked;    /* with of_profile: whatever a lock file says of the base */
 	bool cached_only; /* a step that is not known: ENOENT */

@@ -9,6 +9,7 @@
 #include "base/str.h"
 #include "cli/build.h"
 #include "cli/care.h"
+#include "cli/images.h"
 #include "plan/host_fingerprint.h"
 #include "run/view.h"
 #include "store/blob.h"
@@ -105,7 +106,10 @@ int build_image(struct build *b, const struct build_stage *stage, const char *re
 		.layers = layers,
 		.created = time_of(b, stage),
 	};
-	struct image image = {.ref = ref, .created = (int64_t)time(NULL), .source = "build"};
+	struct image image = {.ref = ref,
+			      .created = (int64_t)time(NULL),
+			      .source =
+				      b->of_profile ? images_built_by(b->a, b->context) : "build"};
 
 	if (pack(b, stage, layers, err) < 0)
 		return -1;

@@ -184,6 +184,7 @@ int build_profile(struct arena *a, const struct build_profile *in, struct base *
 		.context = "",
 		.context_fd = -1,
 		.of_profile = true,
+		.allowed = in->allowed,
 		.no_cache = in->no_cache || in->check,
 		.cached_only = in->cached_only,
 		.unlocked = in->unlocked,
@@ -215,6 +216,7 @@ static int get_locked(struct arena *a, const struct base_for *f, const struct pr
 {
 	struct base b = {.ref = profile_base(a, p), .pin = PIN_NONE};
 	struct lockfile lock;
+	struct image image;
 	bool there;
 
 	*ret_there = false;
@@ -223,6 +225,10 @@ static int get_locked(struct arena *a, const struct base_for *f, const struct pr
 		return -1;
 	if (!there || !lock.build.image || strcmp(lock.build.steps, b.build) != 0 ||
 	    !blob_has(f->store, lock.build.manifest))
+		return 0;
+	/* A stranger's lock may name any digest: then it is built, of steps that are known. */
+	if (!f->allowed && images_of_manifest(a, f->store, lock.build.manifest, f->project,
+					      &image) != TRUST_IMAGE_PUBLIC)
 		return 0;
 	if (pin_make(f->store, &b.pin, err) < 0)
 		return -1;
@@ -240,8 +246,11 @@ static int get_locked(struct arena *a, const struct base_for *f, const struct pr
 int build_base_of(struct arena *a, const struct base_for *f, const struct profile *p,
 		  struct base *ret, struct err *err)
 {
-	const struct build_profile in = {
-		.store = f->store, .project = f->project, .profile = p, .plan = f->plan};
+	const struct build_profile in = {.store = f->store,
+					 .project = f->project,
+					 .profile = p,
+					 .plan = f->plan,
+					 .allowed = f->allowed};
 	struct base b = {0};
 	bool there = false;
 

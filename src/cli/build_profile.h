@@ -25,6 +25,7 @@ struct build_profile {
 	const struct profile *profile;
 	const struct plan *plan; /* for whose ids the result is unpacked; NULL: the usual ones */
 	const char *ref;         /* the image's name; NULL: as the folder's (build_default_ref) */
+	bool allowed;            /* as in base_for */
 	bool no_cache;
 	bool check;
 	bool unlocked; /* whatever a lock file says of the base */

@@ -4,9 +4,7 @@
 #include "cli/command.h"
 #include "cli/open.h"
 #include "cli/out.h"
-#include "conf/trust.h"
-#include "store/dirs.h"
-#include "store/project.h"
+#include "cli/trusted.h"
 
 struct values {
 	struct where where; /* its env is not used: what is allowed is the project's */
@@ -24,29 +22,34 @@ static const struct opt opts[] = {
 	{0},
 };
 
-static int show(const struct trust_request *requests, size_t n, bool allowed, struct err *err)
+static int show(struct arena *a, const struct trusted *t, struct err *err)
 {
 	_cleanup_buf_ struct buf b = {0};
 
-	for (size_t i = 0; i < n; i++) {
-		buf_printf(&b, "%s  ", allowed ? "allowed" : "asked");
-		out_cell(&b, requests[i].what, 0);
+	for (size_t i = 0; i < t->n; i++) {
+		buf_printf(&b, "%s  ",
+			   t->allowed         ? "allowed"
+			   : t->v[i].optional ? "optional"
+					      : "asked");
+		out_cell(&b, t->v[i].what, 0);
 		buf_adds(&b, "  (");
-		out_cell(&b, requests[i].at.file, 0);
-		buf_printf(&b, ":%d)\n", requests[i].at.line);
+		out_cell(&b, trusted_at(a, &t->v[i]), 0);
+		buf_adds(&b, ")\n");
 	}
 	return out_write(&b, err);
 }
 
-static int show_json(const struct trust_request *requests, size_t n, bool allowed, struct err *err)
+static int show_json(struct arena *a, const struct trusted *t, struct err *err)
 {
 	json_t *root = json_array();
 
-	for (size_t i = 0; i < n; i++)
-		json_array_append_new(root, json_pack("{s:o, s:o, s:i, s:b}", "what",
-						      out_json_string(requests[i].what), "file",
-						      out_json_string(requests[i].at.file), "line",
-						      requests[i].at.line, "allowed", allowed));
+	(void)a;
+	for (size_t i = 0; i < t->n; i++)
+		json_array_append_new(root, json_pack("{s:o, s:o, s:i, s:b, s:b}", "what",
+						      out_json_string(t->v[i].what), "file",
+						      out_json_string(t->v[i].at.file), "line",
+						      t->v[i].at.line, "optional", t->v[i].optional,
+						      "allowed", t->allowed));
 	return out_json(root, err);
 }
 
@@ -67,30 +70,24 @@ static int allow(const struct cli *cli, const void *values, struct err *err)
 {
 	const struct values *v = values;
 	_cleanup_workplace_ struct workplace w = WORKPLACE_EMPTY;
-	struct trust_request *requests;
 	const struct plan *plan;
-	const char *home;
-	bool allowed;
-	size_t n;
+	struct trusted t;
 
-	if (open_project(cli->a, &v->where, &w, err) < 0 || open_profile(cli->a, &w, err) < 0 ||
-	    dirs_home(cli->a, &home, err) < 0)
+	if (open_project(cli->a, &v->where, &w, err) < 0 || open_profile(cli->a, &w, err) < 0)
 		return -1;
 	/* What can never be done is not asked for. */
-	if (open_plan(cli->a, &w, &plan, err) < 0)
+	if (open_plan(cli->a, &w, &plan, err) < 0 || trusted_look(cli->a, &w, &t, err) < 0)
 		return -1;
-	trust_requests(cli->a, w.profile, w.project, home, &requests, &n);
-	if (n == 0 && !v->json) {
+	if (t.n == 0 && !v->json) {
 		log_info("the profile of '%s' asks for nothing that needs to be allowed",
 			 w.project);
 		return 0;
 	}
-	if (allow_get(&w.store, w.project, w.digest, &allowed, err) < 0 ||
-	    (v->json ? show_json : show)(requests, n, allowed, err) < 0)
+	if ((v->json ? show_json : show)(cli->a, &t, err) < 0)
 		return -1;
-	if (v->list || allowed || n == 0 || (v->json && !v->yes))
+	if (v->list || t.allowed || t.n == 0 || (v->json && !v->yes))
 		return 0;
-	if (ask(&w, v->yes, err) < 0 || allow_put(&w.store, w.project, w.digest, err) < 0)
+	if (ask(&w, v->yes, err) < 0 || trusted_allow(&w, &t, err) < 0)
 		return -1;
 	log_info("allowed for '%s', until the profile changes", w.project);
 	return 0;

@@ -227,6 +227,8 @@ static int build_containerfile(const struct cli *cli, const struct values *v, st
 		.context = "",
 		.context_fd = -1,
 		.target = v->target,
+		/* Who builds a Containerfile lets it have what it names, as with every builder. */
+		.allowed = true,
 		.no_cache = v->no_cache || v->check,
 		.pin = PIN_NONE,
 	};
@@ -280,7 +282,10 @@ static int build_own(const struct cli *cli, const struct values *v, struct workp
 
 	if (v->tag && check_ref(cli->a, v->tag, &in.ref, err) < 0)
 		return -1;
-	if (open_check_allowed(cli->a, w, err) < 0 || build_profile(cli->a, &in, &base, err) < 0)
+	if (open_check_allowed(cli->a, w, err) < 0)
+		return -1;
+	in.allowed = w->allowed;
+	if (build_profile(cli->a, &in, &base, err) < 0)
 		return -1;
 	buf_printf(&text, "sha256:%s\n", base.info.digest);
 	base_done(&w->store, &base);

@@ -14,8 +14,8 @@
 #include "cli/open.h"
 #include "cli/out.h"
 #include "cli/shell.h"
+#include "cli/trusted.h"
 #include "conf/profile.h"
-#include "conf/trust.h"
 #include "run/client.h"
 #include "store/dirs.h"
 #include "store/project.h"
@@ -41,20 +41,15 @@ static const struct opt opts[] = {
 /* What the profile asks for and was not allowed yet, in one line; NULL: nothing. */
 static const char *asked(struct arena *a, const struct workplace *w)
 {
-	struct trust_request *requests;
 	_cleanup_buf_ struct buf b = {0};
-	const char *home;
-	bool allowed;
-	size_t n;
+	struct trusted t;
+	struct err why = {0};
 
-	if (dirs_home(a, &home, NULL) < 0)
+	if (trusted_look(a, w, &t, &why) < 0 || t.n_asked == 0 || t.allowed)
 		return NULL;
-	trust_requests(a, w->profile, w->project, home, &requests, &n);
-	if (n == 0 || (allow_get(&w->store, w->project, w->digest, &allowed, NULL) == 0 && allowed))
-		return NULL;
-	buf_adds(&b, requests[0].what);
-	if (n > 1)
-		buf_printf(&b, ", and %zu more", n - 1);
+	buf_adds(&b, t.v[0].what);
+	if (t.n_asked > 1)
+		buf_printf(&b, ", and %zu more", t.n_asked - 1);
 	return arena_strdup(a, b.p);
 }
 

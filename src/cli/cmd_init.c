@@ -18,10 +18,9 @@
 #include "cli/open.h"
 #include "cli/out.h"
 #include "cli/shim.h"
+#include "cli/trusted.h"
 #include "cli/vscode.h"
 #include "conf/profile.h"
-#include "conf/trust.h"
-#include "store/dirs.h"
 #include "store/project.h"
 
 struct values {
@@ -131,7 +130,8 @@ static int fetch(struct arena *a, const char *dir, struct err *err)
 		return 0;
 	/* The user has just named it himself. */
 	if (images_plan(a, &w.store, &plan, err) < 0 ||
-	    base_get(a, &(struct base_for){&w.store, w.project, plan}, w.profile, &base, err) < 0)
+	    base_get(a, &(struct base_for){&w.store, w.project, plan, true}, w.profile, &base,
+		     err) < 0)
 		return -1;
 	log_info("'%s' is there: %zu layer%s", base.ref, base.chain.n,
 		 base.chain.n == 1 ? "" : "s");
@@ -147,19 +147,16 @@ static int allow_base(struct arena *a, const char *dir, struct err *err)
 {
 	_cleanup_workplace_ struct workplace w = WORKPLACE_EMPTY;
 	const struct where where = {.dir = dir};
-	struct trust_request *requests;
-	const char *home;
-	size_t n;
+	struct trusted t;
 
 	if (open_project(a, &where, &w, err) < 0 || open_profile(a, &w, err) < 0 ||
-	    dirs_home(a, &home, err) < 0)
+	    trusted_look(a, &w, &t, err) < 0)
 		return -1;
-	trust_requests(a, w.profile, w.project, home, &requests, &n);
-	for (size_t i = 0; i < n; i++)
-		if (!str_eq(requests[i].at.file, w.profile->base.at.file) ||
-		    requests[i].at.line != w.profile->base.at.line)
+	for (size_t i = 0; i < t.n; i++)
+		if (!str_eq(t.v[i].at.file, w.profile->base.at.file) ||
+		    t.v[i].at.line != w.profile->base.at.line)
 			return 0;
-	return n > 0 ? allow_put(&w.store, w.project, w.digest, err) : 0;
+	return t.n > 0 ? trusted_allow(&w, &t, err) : 0;
 }
 
 /* Without a name: what the files in the folder speak for, if the user agrees where he can be asked. */

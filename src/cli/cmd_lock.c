@@ -51,6 +51,7 @@ static int take_build(struct arena *a, const struct workplace *w, bool only_chec
 		.project = w->project,
 		.profile = w->profile,
 		.unlocked = true,
+		.allowed = w->allowed,
 		.cached_only = only_check,
 	};
 	struct base got = {0};
@@ -87,7 +88,8 @@ static int take(struct arena *a, const struct workplace *w, bool only_check, str
 	if (!profile_is_image(w->profile))
 		return 0;
 	if (images_plan(a, &w->store, &plan, err) < 0 ||
-	    base_get_ref(a, &(struct base_for){&w->store, w->project, plan}, base, &got, err) < 0)
+	    base_get_ref(a, &(struct base_for){&w->store, w->project, plan, w->allowed}, base, &got,
+			 err) < 0)
 		return -1;
 	take_image(a, base, &got.info, &ret->base);
 	base_done(&w->store, &got);

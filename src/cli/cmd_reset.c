@@ -123,9 +123,12 @@ static int rebase(struct arena *a, struct workplace *w, struct err *err)
 	struct env_from from;
 	int r;
 
-	if (history_plan(a, w, &plan, err) < 0 ||
-	    build_base_of(a, &(struct base_for){&w->store, w->project, plan}, w->profile, &base,
-			  err) < 0)
+	if (open_check_allowed(a, w, err) < 0 || history_plan(a, w, &plan, err) < 0)
+		return -1;
+
+	const struct base_for f = {&w->store, w->project, plan, w->allowed};
+
+	if (build_base_of(a, &f, w->profile, &base, err) < 0)
 		return -1;
 	if (base.ref) {
 		from = base_from(&base, plan);

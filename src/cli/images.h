@@ -7,13 +7,16 @@
 #include <stdbool.h>
 
 #include "base/digest.h"
+#include "conf/trust.h"
 #include "store/env.h"
 #include "store/layer_pack.h"
 #include "store/untar.h"
 
 struct arena;
 struct err;
+struct image;
 struct image_info;
+struct image_ref;
 struct pin;
 struct plan;
 struct store;
@@ -91,6 +94,20 @@ int images_what(struct arena *a, const struct images_what *in, char ret_manifest
  * as docker has it, "debian:12" docker.io/library/debian:12.
  */
 int images_name(struct arena *a, const char *name, bool docker, const char **ret, struct err *err);
+
+/*
+ * What the store has of a registry's image: under its name, or where that is by digest, of the same repository.  A blob
+ * alone, which another image may have brought, is none.  ENOENT: nothing.
+ */
+int images_of_registry(struct arena *a, const struct store *s, const struct image_ref *ref,
+		       struct image *ret, struct err *err);
+
+/* Whose is the image of that manifest (*ret, if it has a name here)?  What the [build] of `project` made is no one's. */
+enum trust_image images_of_manifest(struct arena *a, const struct store *s, const char *manifest,
+				    const char *project, struct image *ret);
+
+/* The source of an image that [build] of a project made: image.h. */
+const char *images_built_by(struct arena *a, const char *project);
 
 /* A name of this store for what is called `word` (a tag, a folder, a file): localhost/WORD:latest, whatever its bytes. */
 const char *images_name_for(struct arena *a, const char *word, const char *tag);

@@ -20,7 +20,7 @@
 #include "cli/passed.h"
 #include "cli/ports_taken.h"
 #include "cli/share.h"
-#include "conf/trust.h"
+#include "cli/trusted.h"
 #include "plan/host.h"
 #include "plan/host_share.h"
 #include "plan/plan.h"
@@ -160,28 +160,20 @@ void open_profile_rest(struct arena *a, struct workplace *w)
 	digest_sha256(w->profile->text, w->profile->text_len, w->digest);
 }
 
-int open_check_allowed(struct arena *a, const struct workplace *w, struct err *err)
+int open_check_allowed(struct arena *a, struct workplace *w, struct err *err)
 {
-	struct trust_request *requests;
 	_cleanup_buf_ struct buf b = {0};
-	const char *home;
-	bool allowed;
-	size_t n;
+	struct trusted t;
 
-	if (dirs_home(a, &home, err) < 0)
+	if (trusted_look(a, w, &t, err) < 0)
 		return -1;
-	trust_requests(a, w->profile, w->project, home, &requests, &n);
-	if (n == 0)
+	w->allowed = t.allowed;
+	if (t.n_asked == 0 || t.allowed)
 		return 0;
-	if (allow_get(&w->store, w->project, w->digest, &allowed, err) < 0)
-		return -1;
-	if (allowed)
-		return 0;
-	for (size_t i = 0; i < n && i < SHOWN_REQUESTS; i++)
-		buf_printf(&b, "\n%s:%d: %s", requests[i].at.file, requests[i].at.line,
-			   requests[i].what);
-	if (n > SHOWN_REQUESTS)
-		buf_printf(&b, "\nand %zu more", n - SHOWN_REQUESTS);
+	for (size_t i = 0; i < t.n_asked && i < SHOWN_REQUESTS; i++)
+		buf_printf(&b, "\n%s: %s", trusted_at(a, &t.v[i]), t.v[i].what);
+	if (t.n_asked > SHOWN_REQUESTS)
+		buf_printf(&b, "\nand %zu more", t.n_asked - SHOWN_REQUESTS);
 	err_set(err, "the profile of '%s' asks for more than its own folder:%s", w->project, b.p);
 	return err_hint(err, "if you trust it, run: sbx allow");
 }
@@ -372,11 +364,11 @@ static int make_on_base(struct arena *a, struct workplace *w, const struct plan 
 {
 	struct base base = {0};
 	struct env_want want = {.project = w->project, .name = w->env_name};
+	const struct base_for f = {&w->store, w->project, *ret_plan, w->allowed};
 	struct env_from from;
 	int r;
 
-	if (build_base_of(a, &(struct base_for){&w->store, w->project, *ret_plan}, w->profile,
-			  &base, err) < 0)
+	if (build_base_of(a, &f, w->profile, &base, err) < 0)
 		return -1;
 	if (base.ref) {
 		from = base_from(&base, *ret_plan);

@@ -52,6 +52,7 @@ struct workplace {
 	struct env env; /* fd -1: not there */
 	const struct profile *profile;
 	char digest[DIGEST_HEX + 1]; /* of the profile's text */
+	bool allowed; /* by open_check_allowed: what is the user's own may be used for it */
 };
 
 #define WORKPLACE_EMPTY                                 \
@@ -85,8 +86,8 @@ int open_profile(struct arena *a, struct workplace *w, struct err *err);
 /* The same, for what tells of an environment or undoes something in it: what is wrong in it is warned of and left out. */
 void open_profile_rest(struct arena *a, struct workplace *w);
 
-/* An error that names each request of the profile that was not allowed, with its file and line. */
-int open_check_allowed(struct arena *a, const struct workplace *w, struct err *err);
+/* An error that names each request of the profile that was not allowed, with its file and line.  Sets w->allowed. */
+int open_check_allowed(struct arena *a, struct workplace *w, struct err *err);
 
 /*
  * Does the environment stand on the base that the profile names, and that its lock file pins?  Only what it was

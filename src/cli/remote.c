@@ -219,7 +219,8 @@ static int call(struct arena *a, const struct request *r, const struct remote_op
 int remote_pull(struct arena *a, const struct store *s, const char *ref,
 		const struct remote_options *how, struct remote_result *ret, struct err *err)
 {
-	const struct request r = {"pull", ref, or_empty(how->platform), "", "pulling"};
+	const struct request r = {how->anonymous ? "pull-public" : "pull", ref,
+				  or_empty(how->platform), "", "pulling"};
 
 	(void)s; /* it finds the same one, as it has the same environment */
 	return call(a, &r, how, ret, err);

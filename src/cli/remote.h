@@ -16,6 +16,7 @@ struct store;
 
 struct remote_options {
 	bool plain_http;      /* by name; for loopback it is the default */
+	bool anonymous;       /* pull what anybody is given, and not from this machine itself */
 	const char *authfile; /* NULL: the usual ones */
 	const char *cert_dir; /* NULL: none beyond the system's */
 	const char *platform; /* "linux/arm64"; NULL: this machine's */

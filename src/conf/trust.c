@@ -12,14 +12,21 @@
 /* What is asked so far. */
 struct asking {
 	struct arena *a;
-	const char *project;
-	const char *home;
+	const struct trust_facts *facts;
+	const char *project; /* clean */
 	LIST_OF(struct trust_request) list;
 };
 
 static void ask(struct asking *t, const char *what, const struct origin *at)
 {
-	struct trust_request r = {what, *at};
+	struct trust_request r = {.what = what, .at = *at};
+
+	LIST_PUSH(t->a, &t->list, r);
+}
+
+static void offer(struct asking *t, const char *what, const struct origin *at)
+{
+	struct trust_request r = {.what = what, .at = *at, .optional = true};
 
 	LIST_PUSH(t->a, &t->list, r);
 }
@@ -43,7 +50,7 @@ bool trust_env_harmless(const char *name)
 /* As plan/ resolves it for an untrusted line: relative to the project. */
 static const char *host_path(const struct asking *t, const char *written)
 {
-	const char *path = path_expand_home(t->a, written, t->home);
+	const char *path = path_expand_home(t->a, written, t->facts->home);
 
 	return path_clean(t->a, path[0] == '/' ? path : path_join(t->a, t->project, path));
 }
@@ -61,9 +68,13 @@ static bool is_loopback(const struct asking *t, const char *registry)
 	return image_is_loopback(host);
 }
 
-/* A name of an image.  What anybody could fetch from a registry is no more than the network gives. */
-static const char *named_image(const struct asking *t, const char *name)
+/*
+ * A name of an image.  What anybody is given by a registry is no more than the network gives: *ret_optional, and it
+ * says what a login could give.
+ */
+static const char *named_image(const struct asking *t, const char *name, bool *ret_optional)
 {
+	enum trust_image known = TRUST_IMAGE_ABSENT;
 	struct image_ref ref;
 
 	if (image_ref_parse(t->a, name, &ref, NULL) < 0)
@@ -75,11 +86,18 @@ static const char *named_image(const struct asking *t, const char *name)
 	if (is_loopback(t, ref.registry))
 		return arena_printf(t->a, "the image '%s', from a registry on this machine itself",
 				    name);
-	return NULL;
+	if (t->facts->image)
+		known = t->facts->image(t->facts->ctx, name);
+	if (known == TRUST_IMAGE_PUBLIC)
+		return NULL;
+	if (known == TRUST_IMAGE_OWN)
+		return arena_printf(t->a, "the image '%s' of your own store", name);
+	*ret_optional = true;
+	return arena_printf(t->a, "a login of yours for the image '%s'", name);
 }
 
 /* What is asked for with an image that is written as in [base] (base.h); NULL: nothing. */
-static const char *image(const struct asking *t, const char *written)
+static const char *image(const struct asking *t, const char *written, bool *ret_optional)
 {
 	static const char *const files[] = {"dir:", "oci:", "tar:"};
 
@@ -94,17 +112,24 @@ static const char *image(const struct asking *t, const char *written)
 	if (str_starts(written, "layer:"))
 		return arena_printf(t->a, "the layer '%s' of your own store",
 				    written + strlen("layer:"));
-	return str_eq(written, "host") || str_eq(written, "scratch") ? NULL
-								     : named_image(t, written);
+	return str_eq(written, "host") || str_eq(written, "scratch")
+		       ? NULL
+		       : named_image(t, written, ret_optional);
 }
 
 static void ask_image(struct asking *t, const char *written, const char *what_for,
 		      const struct origin *at)
 {
-	const char *what = at->trusted ? NULL : image(t, written);
+	bool optional = false;
+	const char *what = at->trusted ? NULL : image(t, written, &optional);
 
-	if (what)
-		ask(t, arena_printf(t->a, "%s %s", what, what_for), at);
+	if (!what)
+		return;
+	what = arena_printf(t->a, "%s %s", what, what_for);
+	if (optional)
+		offer(t, what, at);
+	else
+		ask(t, what, at);
 }
 
 /* Where --from can be written in many ways, or be of variables, it is asked for whatever it will be. */
@@ -217,10 +242,10 @@ static void ask_env(struct asking *t, const struct profile *p)
 	}
 }
 
-void trust_requests(struct arena *a, const struct profile *p, const char *project, const char *home,
+void trust_requests(struct arena *a, const struct profile *p, const struct trust_facts *f,
 		    struct trust_request **ret, size_t *ret_n)
 {
-	struct asking t = {.a = a, .project = path_clean(a, project), .home = home};
+	struct asking t = {.a = a, .facts = f, .project = path_clean(a, f->project)};
 
 	ask_image(&t, profile_base(a, p), "as the root", &p->base.at);
 	ask_copies(&t, p);

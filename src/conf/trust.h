@@ -13,7 +13,22 @@
 
 struct trust_request {
 	const char *what; /* one line for people: "mount '/home/me/data' at '/data', read-write" */
-	struct origin at;
+	struct origin at; /* line 0: the file as a whole */
+	bool optional;    /* it does without, as long as that is enough: what anybody is given */
+};
+
+/* What the store has under a registry's name for an image. */
+enum trust_image {
+	TRUST_IMAGE_ABSENT,
+	TRUST_IMAGE_PUBLIC, /* as anybody was given it */
+	TRUST_IMAGE_OWN,    /* whatever else: fetched with a login, loaded, tagged */
+};
+
+struct trust_facts {
+	const char *project;                                   /* mount paths are relative to it */
+	const char *home;                                      /* what ~ is */
+	enum trust_image (*image)(void *ctx, const char *ref); /* NULL: all are absent */
+	void *ctx;
 };
 
 /*
@@ -21,9 +36,9 @@ struct trust_request {
  * outside `project`, an image of the user's own (of his store alone, from a registry on this machine, a path outside) as
  * the base or to copy from, network mode host, seccomp off, nested namespaces, a port on an
  * address that is not loopback, a passed variable beyond the harmless list.
- * Mount paths are expanded with `home` and taken relative to `project`. All in `a`.
+ * An image of a registry that the store does not have asks for the user's login, as an option.  All in `a`.
  */
-void trust_requests(struct arena *a, const struct profile *p, const char *project, const char *home,
+void trust_requests(struct arena *a, const struct profile *p, const struct trust_facts *f,
 		    struct trust_request **ret, size_t *ret_n);
 
 /* True for LANG, LC_*, TERM, COLORTERM, NO_COLOR, TZ … : what may be passed unasked. */

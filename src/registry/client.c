@@ -125,7 +125,7 @@ static int ask(struct client *c, struct http_call *call, bool ours, struct http_
 		if (round == 2) {
 			err_set(err, "the registry '%s' does not let us in, with what it gave us",
 				c->session->o.registry);
-			return err_hint(err, "sbx login %s", c->session->o.registry);
+			return err_hint(err, "%s", c->session->way_in);
 		}
 		if (session_authenticate(c->session, c->http, &answer.authenticate,
 					 call->authorization, err) < 0)
@@ -222,7 +222,7 @@ int client_refused(const struct client *c, const char *what, const struct http_a
 	add_cause(answer, &b);
 	err_set(err, "%s", b.p);
 	if (answer->status == 403 || answer->status == 401)
-		return err_hint(err, "sbx login %s", c->session->o.registry);
+		return err_hint(err, "%s", c->session->way_in);
 	return -1;
 }
 

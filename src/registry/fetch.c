@@ -155,6 +155,8 @@ static int fetch_one(struct client *c, void *ctx, size_t i, struct err *err)
 	struct download d = {.c = c, .item = &job->v[i]};
 	int r;
 
+	if (d.item->again && blob_has(job->store, d.item->digest))
+		return fetch_again(c, d.item, err);
 	/* What was there before may be what is wrong: then once more, from the beginning. */
 	for (int round = 0;; round++) {
 		struct err why = {0};

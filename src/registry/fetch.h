@@ -4,6 +4,7 @@
 #ifndef SBX_REGISTRY_FETCH_H
 #define SBX_REGISTRY_FETCH_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -16,6 +17,9 @@ struct store;
 struct fetch_item {
 	char digest[DIGEST_HEX + 1];
 	uint64_t size;
+	/* Where the store has it already: get it all the same, and keep nothing.  That the registry gives it to us says
+	 * that we may have it. */
+	bool again;
 };
 
 /*
@@ -25,5 +29,8 @@ struct fetch_item {
  */
 int fetch_blobs(struct client *c, const struct store *s, struct fetch_item *v, size_t n,
 		struct err *err);
+
+/* For fetch.c alone: the item that is to be got again. */
+int fetch_again(struct client *c, const struct fetch_item *item, struct err *err);
 
 #endif

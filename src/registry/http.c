@@ -1,13 +1,18 @@
 #include "registry/http.h"
 
+#include <arpa/inet.h>
 #include <curl/curl.h>
 #include <errno.h>
+#include <netinet/in.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/err.h"
+#include "registry/outside.h"
 
 /* Of all lines of an answer's head together. */
 #define HEAD_MAX ((size_t)64 << 10)
@@ -172,6 +177,26 @@ static int on_progress(void *ctx, curl_off_t down_total, curl_off_t down, curl_o
 	return atomic_load(&x->settings->stop) ? 1 : 0;
 }
 
+/* Before it is connected, so that the name counts for nothing: only where it leads to. */
+static curl_socket_t on_socket(void *ctx, curlsocktype purpose, struct curl_sockaddr *to)
+{
+	struct exchange *x = ctx;
+	in_port_t port = 0;
+
+	(void)purpose;
+	if (to->family == AF_INET || to->family == AF_INET6)
+		/* At the same place in both. */
+		memcpy(&port, (const char *)&to->addr + offsetof(struct sockaddr_in, sin_port),
+		       sizeof(port));
+	if (x->settings->outside_only && outside_is_here(&to->addr) &&
+	    !outside_is_proxy(ntohs(port))) {
+		(void)err_set(&x->why, "it is this machine itself, which an image that was not "
+				       "allowed may not come from");
+		return CURL_SOCKET_BAD;
+	}
+	return socket(to->family, to->socktype | SOCK_CLOEXEC, to->protocol);
+}
+
 static void set_method(CURL *easy, const struct http_call *c)
 {
 	bool post = strcmp(c->method, "POST") == 0;
@@ -223,6 +248,8 @@ static void set_callbacks(CURL *easy, struct exchange *x)
 	(void)curl_easy_setopt(easy, CURLOPT_WRITEDATA, x);
 	(void)curl_easy_setopt(easy, CURLOPT_READFUNCTION, on_read);
 	(void)curl_easy_setopt(easy, CURLOPT_READDATA, x);
+	(void)curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, on_socket);
+	(void)curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, x);
 	(void)curl_easy_setopt(easy, CURLOPT_SEEKFUNCTION, on_seek);
 	(void)curl_easy_setopt(easy, CURLOPT_SEEKDATA, x);
 	(void)curl_easy_setopt(easy, CURLOPT_XFERINFOFUNCTION, on_progress);

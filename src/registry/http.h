@@ -27,8 +27,9 @@ struct http_settings {
 	struct buf
 		ca;  /* certificates beyond the system's, with the system's; empty: the system's */
 	bool direct; /* by no proxy: this machine's own */
-	long timeout_s;   /* how long it may stand still */
-	atomic_bool stop; /* somebody else failed: give up */
+	bool outside_only; /* nothing is sent to this machine itself (outside.h) */
+	long timeout_s;    /* how long it may stand still */
+	atomic_bool stop;  /* somebody else failed: give up */
 };
 
 /*

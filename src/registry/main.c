@@ -3,6 +3,7 @@
  * brings cannot be linked statically, and need not be near anything else.
  *
  *     sbx-registry pull  REF PLAIN AUTHFILE CERT-DIR PLATFORM
+ *     sbx-registry pull-public  (the same: without a login, from elsewhere, for a profile that was not allowed)
  *     sbx-registry push  REF PLAIN AUTHFILE CERT-DIR MANIFEST
  *     sbx-registry check REGISTRY PLAIN - CERT-DIR USER          (the password on standard input)
  *
@@ -116,7 +117,8 @@ static int transfer(struct arena *a, struct transfer *t, char **argv, struct err
 	if (store_open(a, &store, err) < 0)
 		return -1;
 	t->store = &store;
-	if (str_eq(argv[ARG_OP], "pull")) {
+	t->anonymous = str_eq(argv[ARG_OP], "pull-public");
+	if (t->anonymous || str_eq(argv[ARG_OP], "pull")) {
 		t->platform = or_null(argv[ARG_LAST]);
 		r = transfer_pull(t, err);
 	} else {
@@ -128,13 +130,18 @@ static int transfer(struct arena *a, struct transfer *t, char **argv, struct err
 	return r;
 }
 
+static bool is_op(const char *s)
+{
+	return str_eq(s, "pull") || str_eq(s, "pull-public") || str_eq(s, "push") ||
+	       str_eq(s, "check");
+}
+
 static int run(struct events *events, int argc, char **argv, struct err *err)
 {
 	_cleanup_arena_ struct arena *a = arena_new();
 	struct transfer t = {.events = events};
 
-	if (argc != N_ARGS || (!str_eq(argv[ARG_OP], "pull") && !str_eq(argv[ARG_OP], "push") &&
-			       !str_eq(argv[ARG_OP], "check")))
+	if (argc != N_ARGS || !is_op(argv[ARG_OP]))
 		return err_kind(err, ERR_USAGE,
 				"sbx-registry is not for people: sbx pull, sbx "
 				"push and sbx login start it");

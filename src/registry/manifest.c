@@ -28,10 +28,8 @@ static int not_there(const struct client *c, const char *what, struct err *err)
 	const struct session_options *o = &c->session->o;
 
 	err_set(err, "the registry '%s' has no '%s' in '%s'", o->registry, what, o->repository);
-	return err_hint(err,
-			"look at its name and tag; what is not public needs a login, too: sbx "
-			"login %s",
-			o->registry);
+	return err_hint(err, "look at its name and tag; what is not public needs a login, too: %s",
+			c->session->way_in);
 }
 
 /* One document, by tag or digest. */

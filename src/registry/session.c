@@ -68,6 +68,11 @@ int session_init(struct session *ret, const struct session_options *o, const str
 	}
 	ret->loopback = image_is_loopback(ret->base.host);
 	ret->http.direct = ret->loopback;
+	ret->http.outside_only = o->anonymous;
+	ret->way_in =
+		o->anonymous ? "yours is not used for a profile that was not allowed: if you trust "
+			       "it, run: sbx allow"
+			     : arena_printf(ret->a, "sbx login %s", o->registry);
 	if (o->repository)
 		strv_pushf(ret->a, &ret->scopes, "repository:%s:%s", o->repository,
 			   o->push ? "pull,push" : "pull");
@@ -104,7 +109,7 @@ const char *session_authorization(struct session *s, struct arena *a)
 static int refused(const struct session *s, const char *why, struct err *err)
 {
 	err_set(err, "the registry '%s' %s", s->o.registry, why);
-	return err_hint(err, "sbx login %s", s->o.registry);
+	return err_hint(err, "%s", s->way_in);
 }
 
 /* The challenge that we can answer; Bearer before Basic. */
@@ -149,8 +154,7 @@ static int authenticate(struct session *s, struct http *h, const struct challeng
 
 		if (token_get(s->a, h, &want, &now, err) < 0) {
 			(void)err_prefix(err, "cannot log in to '%s'", s->o.registry);
-			return err->errnum == EACCES ? err_hint(err, "sbx login %s", s->o.registry)
-						     : -1;
+			return err->errnum == EACCES ? err_hint(err, "%s", s->way_in) : -1;
 		}
 	}
 	s->authorization = now;

@@ -30,6 +30,7 @@ struct session_options {
 	const char *repository; /* NULL: none, a login is tried */
 	bool push;              /* else pull */
 	bool plain_http;
+	bool anonymous;       /* without a login, and not to this machine: nobody allowed more */
 	const char *authfile; /* NULL: the usual */
 	const char *cert_dir; /* or NULL */
 };
@@ -37,8 +38,9 @@ struct session_options {
 struct session {
 	struct session_options o;
 	struct http_settings http;
-	struct url base; /* "https://registry.example" */
-	bool loopback;   /* it is this machine */
+	struct url base;    /* "https://registry.example" */
+	bool loopback;      /* it is this machine */
+	const char *way_in; /* a hint: how to be let in */
 	struct auth auth;
 	struct events *events; /* borrowed */
 	struct arena *a;       /* with `lock` */

@@ -14,6 +14,7 @@ struct transfer {
 	const struct store *store;
 	struct image_ref ref;
 	bool plain_http;
+	bool anonymous;                  /* as in session.h.  Of pull */
 	const char *authfile, *cert_dir; /* NULL: as in session.h */
 	const char *platform;            /* "os/arch[/variant]"; NULL: this machine's.  Of pull */
 	const char *manifest;            /* of push */

@@ -24,9 +24,13 @@ struct strv;
 struct image {
 	const char *ref;
 	char manifest[DIGEST_HEX + 1];
-	int64_t created;    /* when it was named so here */
-	const char *source; /* "pull", "load", "build", "bootstrap", "commit" */
+	int64_t created; /* when it was named so here */
+	/* "load", "bootstrap", "oci", "build", or "build PROJECT" by its [build]; "pull" where a login
+	 * was at hand, IMAGE_PUBLIC where anybody was given it. */
+	const char *source;
 };
+
+#define IMAGE_PUBLIC "public"
 
 /* Name it, in place of an older one of the name. */
 int image_put(const struct store *s, const struct image *image, struct err *err);

@@ -1,5 +1,6 @@
 """Registries for tests: Debian's docker-registry on a port of its own, and images to put into one."""
 
+import base64
 import contextlib
 import gzip
 import hashlib
@@ -7,6 +8,7 @@ import io
 import json
 import os
 import re
+import shutil
 import socket
 import struct
 import subprocess
@@ -21,6 +23,9 @@ from harness import Failed, check, command
 # bcrypt of PASSWORD: docker-registry takes no other kind.
 USER, PASSWORD = "alice", "wonderland"
 HTPASSWD = "alice:$2b$04$SyzTjEGHaDAwFRMY5QGJg.OMa.GYh1eB6DJPprPmFZ.TruHbLaFTy\n"
+
+# A registry's name that is not this machine's: it is reached through Elsewhere.
+ELSEWHERE = "registry.example"
 
 OCI = "application/vnd.oci.image."
 
@@ -98,11 +103,11 @@ def skopeo(*args, **kw):
 
 
 def make_ca(folder):
-    """An authority and a certificate of 127.0.0.1 by it: ca.crt, host.crt, host.key."""
+    """An authority and a certificate of 127.0.0.1 and ELSEWHERE by it: ca.crt, host.crt, host.key."""
     openssl = harness.need_program("openssl")
     run = lambda *args: command([openssl, *args], cwd=folder).ok()
     with open(os.path.join(folder, "ext"), "w", encoding="utf-8") as f:
-        f.write("subjectAltName=IP:127.0.0.1\n")
+        f.write(f"subjectAltName=IP:127.0.0.1,DNS:{ELSEWHERE}\n")
     run("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj",
         "/CN=sbx test authority", "-days", "2", "-keyout", "ca.key", "-out", "ca.crt")
     run("req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj",
@@ -187,6 +192,61 @@ def sound(p, env=None):
     data = (env or p.env)["XDG_DATA_HOME"]
     litter = os.listdir(os.path.join(data, "sbx/tmp"))
     check(not litter, f"left in tmp/: {litter}")
+
+
+# ---- another machine ------------------------------------------------------------------------
+
+
+class Elsewhere:
+    """
+    A proxy that leads each connection (CONNECT) to one registry of this machine, so that it is on another one, as far as
+    sbx can tell.  `.env` has the variables for it, and knows the authority in `ca`.
+    """
+
+    def __init__(self, registry, env):
+        address, port = registry.host.split(":")
+        self.target, self.ca, self.wanted, self.base = (address, int(port)), registry.dir, [], env
+
+    def __enter__(self):
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        threading.Thread(target=self.accept, daemon=True).start()
+        config = tempfile.mkdtemp(prefix="config", dir=harness.base())
+        certs = os.path.join(config, "containers/certs.d", ELSEWHERE)
+        os.makedirs(certs)
+        shutil.copy(os.path.join(self.ca, "ca.crt"), certs)
+        self.env = dict(self.base, XDG_CONFIG_HOME=config, http_proxy="", no_proxy="",
+                        https_proxy=f"http://127.0.0.1:{self.listener.getsockname()[1]}")
+        return self
+
+    def __exit__(self, *exc):
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.listener.close()
+        return False
+
+    def login(self):
+        """As `sbx login` writes it."""
+        word = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
+        with open(os.path.join(self.env["XDG_CONFIG_HOME"], "containers/auth.json"), "w", encoding="ascii") as f:
+            json.dump({"auths": {ELSEWHERE: {"auth": word}}}, f)
+
+    def accept(self):
+        with contextlib.suppress(OSError):
+            while True:
+                client = self.listener.accept()[0]
+                threading.Thread(target=self.carry, args=(client,), daemon=True).start()
+
+    def carry(self, client):
+        with client, contextlib.suppress(OSError):
+            head = b""
+            while not head.endswith(b"\r\n\r\n"):
+                head += client.recv(1)
+            self.wanted.append(head.split()[1].decode())
+            with socket.create_connection(self.target) as server:
+                client.sendall(b"HTTP/1.1 200 there\r\n\r\n")
+                back = threading.Thread(target=Cutter.copy, args=(server, client, None), daemon=True)
+                back.start()
+                Cutter.copy(client, server, None)
+                back.join(60)
 
 
 # ---- a line that breaks ---------------------------------------------------------------------

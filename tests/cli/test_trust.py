@@ -1,11 +1,16 @@
 #!/usr/bin/python3
 """What a profile that nobody allowed gets of what is the user's own: images of his store, his logins, his loopback."""
 
+import hashlib
+import json
 import os
 
 import harness
+import registries
 import roots
-from harness import NO_NET, Project, absent, equal, match
+from harness import NO_NET, Project, absent, check, equal, match
+from registries import ELSEWHERE, Elsewhere, Registry
+from registry_hostile import Server
 from roots import entry
 
 ASKS = "asks for more than its own folder:\n"
@@ -91,6 +96,181 @@ def test_what_init_wrote_is_not_asked_for():
         p.sbx("init", "wide", "--base", "localhost/own:1").ok()
         refused(p.run("true"), "the image 'localhost/own:1' of your own store as the root", "mount '/etc' at '/outside'")
         absent("^allowed", p.sbx("allow", "--list").ok().out, "allow --list")
+
+
+# ---- what anybody is given ----------------------------------------------------------------
+
+
+def put(p, registry, name, layers, *options):
+    """An image into the registry, by skopeo; its digest, and its layout."""
+    layout = roots.Layout(p.path("up-" + name.replace("/", "-")))
+    digest = layout.image("1", layers)
+    registries.skopeo("copy", "-q", "--dest-tls-verify=false", *options, f"oci:{layout.path}:1",
+                      f"docker://{registry.host}/{name}:1")
+    return digest, layout
+
+
+def on(name, more=""):
+    return NO_NET + f"[base]\nimage = {ELSEWHERE}/{name}\n" + more
+
+
+def sources(p, env):
+    return {i["ref"].removeprefix(ELSEWHERE + "/"): i["source"] for i in p.sbx("images", "--json", env=env).json()
+            if i["ref"].startswith(ELSEWHERE)}
+
+
+def test_what_anybody_is_given_is_free():
+    """An image of a registry is fetched without a question and without a login; then it is there, also without the network."""
+    with Registry(tls=True) as r, Project() as p, Elsewhere(r, registries.stores("free")) as there:
+        put(p, r, "me/tools", [roots.tar_of(roots.system()), roots.tar_of([entry("tool", data=b"a tool\n")])])
+        there.login()
+        p.write("sbx.ini", on("me/tools:1"))
+        match(f"^optional  a login of yours for the image '{ELSEWHERE}/me/tools:1' as the root", p.sbx("allow", "--list",
+              env=there.env).ok().out, "allow --list")
+        equal(p.sh("cat /tool", env=there.env).ok().out, "a tool\n", "inside")
+        equal(set(there.wanted), {ELSEWHERE + ":443"}, "who was asked")
+        equal(sources(p, there.env), {"me/tools:1": "public"}, "the image")
+        match("asks for nothing", p.sbx("allow", env=there.env).ok().err, "allow")
+        offline = dict(there.env, https_proxy="http://127.0.0.1:1")
+        equal(p.sbx("run", "--create", "-e", "two", "--", "cat", "/tool", env=offline).ok().out, "a tool\n", "from the store")
+        # Who fetches it with his login has it for himself, as far as sbx can tell.
+        p.sbx("pull", f"{ELSEWHERE}/me/tools:1", env=there.env).ok()
+        equal(sources(p, there.env), {"me/tools:1": "pull"}, "fetched with a login at hand")
+        refused(p.sbx("run", "--create", "-e", "three", "--", "true", env=there.env),
+                f"sbx.ini:4: the image '{ELSEWHERE}/me/tools:1' of your own store as the root")
+        refused(p.sbx("reset", "-e", "two", "--rebase", env=there.env), "of your own store as the root")
+        for name in ("default", "two"):
+            p.sbx("rm", "-f", "-e", name, env=there.env)
+
+
+def test_a_login_is_not_lent():
+    """What needs a login is not fetched for a profile that was not allowed: the login is not even sent."""
+    with Registry(auth=True, tls=True) as r, Project() as p, Elsewhere(r, registries.stores("lent")) as there:
+        put(p, r, "corp/app", [roots.tar_of([*roots.system(), entry("secret", data=b"of the firm\n")])],
+            "--dest-creds", f"{registries.USER}:{registries.PASSWORD}")
+        there.login()
+        p.write("sbx.ini", on("corp/app:1"))
+        with r.requests() as seen:
+            error = p.run("true", env=there.env).ok(125).err
+        match(f"sbx.ini:4: cannot use the registry '{ELSEWHERE}': the registry '{ELSEWHERE}' wants a login\n"
+              "hint: yours is not used for a profile that was not allowed: if you trust it, run: sbx allow$", error, "refused")
+        equal(seen, ["GET /v2/ 401"], "what the registry was asked")
+        p.sbx("allow", "--yes", env=there.env).ok()
+        equal(p.sh("cat /secret", env=there.env).ok().out, "of the firm\n", "allowed")
+        p.sbx("rm", "-f", env=there.env)
+        # Named by the user himself, it is allowed with that.
+        os.unlink(p.path("sbx.ini"))
+        p.sbx("images", "-d", f"{ELSEWHERE}/corp/app:1", env=there.env).ok()
+        p.sbx("init", "offline", "--base", f"{ELSEWHERE}/corp/app:1", env=there.env).ok()
+        equal(p.sh("cat /secret", env=there.env).ok().out, "of the firm\n", "by init")
+        p.sbx("rm", "-f", env=there.env)
+
+
+def test_who_knows_a_digest_has_nothing_by_it():
+    """Manifest, blobs and layers of the user's own images are not had by their digests alone, from a registry or a layout."""
+    system, own = roots.tar_of(roots.system()), roots.tar_of([entry("secret", data=b"secret\n")])
+    with Registry(tls=True) as r, Project() as p, Elsewhere(r, p.env) as there:
+        p.env = dict(there.env, XDG_DATA_HOME=os.path.join(p.parent, "data"))
+        layout = roots.Layout(p.path("../own"))
+        digest = layout.image("1", [system, own])
+        p.sbx("load", layout.path, "--name", "own:1").ok()
+        # By the manifest's digest, in the profile and by a lock.
+        p.write("sbx.ini", on(f"evil/x@sha256:{digest}"))
+        match(f"has no 'sha256:{digest}' in 'evil/x'", p.run("true").ok(125).err, "the manifest's digest")
+        p.write("sbx.ini", on("evil/x:1"))
+        p.write("sbx.lock", json.dumps({"version": 1, "base": {"image": f"{ELSEWHERE}/evil/x:1", "manifest": "sha256:" + digest,
+                                        "layers": []}, "profile": "sha256:" + "1" * 64}))
+        match(f"has no 'sha256:{digest}' in 'evil/x'", p.run("true").ok(125).err, "a lock")
+        os.unlink(p.path("sbx.lock"))
+        # By a layout that has no more than the index.
+        evil = roots.Layout(p.path("layout"))
+        evil.image("1", [system])
+        with open(os.path.join(evil.path, "index.json"), encoding="ascii") as f:
+            index = json.load(f)
+        size = os.path.getsize(os.path.join(layout.path, "blobs/sha256", digest))
+        index["manifests"][0].update(digest="sha256:" + digest, size=size)
+        p.write("layout/index.json", json.dumps(index))
+        p.write("sbx.ini", NO_NET + "[base]\nimage = oci:./layout\n")
+        match("cannot use '.*/layout' as an image: .*No such file", p.run("true").ok(125).err, "an index alone")
+        # By a config that says of another blob that it is that layer.
+        for name in ("registry", "layout"):
+            evil = liar(p.path("liar-" + name), [system, own])
+            if name == "registry":
+                registries.skopeo("copy", "-q", "--dest-tls-verify=false", f"oci:{evil.path}:1", f"docker://{r.host}/evil/liar:1")
+                p.write("sbx.ini", on("evil/liar:1"))
+            else:
+                p.write("sbx.ini", NO_NET + "[base]\nimage = oci:./liar-layout\n")
+            match(f"is not the layer sha256:{hashlib.sha256(own).hexdigest()}", p.run("true").ok(125).err, name)
+        equal([e for e in p.sbx("list", "--json").json() if e["project"] == p.dir], [], "environments")
+        # What somebody gives is taken, though the store has some of it: but it is got from him.
+        put(p, r, "me/good", [system, roots.tar_of([entry("good", data=b"good\n")])])
+        p.write("sbx.ini", on("me/good:1"))
+        with r.requests() as seen:
+            equal(p.sh("cat /good").ok().out, "good\n", "an image with a layer of the store")
+        packed = hashlib.sha256(roots.packed(system)).hexdigest()
+        check(f"GET /v2/me/good/blobs/sha256:{packed} 200" in seen, f"the layer was not got: {seen}")
+
+
+def liar(path, layers):
+    """A layout whose config says of its last blob that it is the last of `layers`."""
+    layout = roots.Layout(path)
+    layout.image("1", [*layers[:-1], roots.tar_of([entry("nothing")])])
+    with open(os.path.join(path, "index.json"), encoding="ascii") as f:
+        d = json.load(f)["manifests"][0]["digest"][7:]
+    with open(os.path.join(path, "blobs/sha256", d), encoding="ascii") as f:
+        manifest = json.load(f)
+    with open(os.path.join(path, "blobs/sha256", manifest["config"]["digest"][7:]), encoding="ascii") as f:
+        config = json.load(f)
+    config["rootfs"]["diff_ids"][-1] = "sha256:" + hashlib.sha256(layers[-1]).hexdigest()
+    manifest["config"] = layout.blob(json.dumps(config).encode(), "application/vnd.oci.image.config.v1+json")
+    d = layout.blob(json.dumps(manifest).encode(), "application/vnd.oci.image.manifest.v1+json")
+    layout.manifests = [{**d, "annotations": {"org.opencontainers.image.ref.name": "1"}}]
+    with open(os.path.join(path, "index.json"), "w", encoding="ascii") as f:
+        json.dump({"schemaVersion": 2, "manifests": layout.manifests}, f)
+    return layout
+
+
+def test_this_machine_by_other_names():
+    """However a profile calls this machine, what listens on its loopback hears nothing before it was allowed."""
+    with Server() as s, Project() as p:
+        port = s.host.split(":")[1]
+        p.env.update(http_proxy="", https_proxy="", no_proxy="")
+        for host in ("127.1", "0.0.0.0", "127.0.1.1"):
+            p.write("sbx.ini", NO_NET + f"[base]\nimage = {host}:{port}/me/tools:1\n")
+            match("it is this machine itself, which an image that was not allowed may not come from|"
+                  "from a registry on this machine itself", p.run("true").ok(125).err, host)
+        equal(s.seen, [], "what it heard")
+
+
+def test_a_lock_names_no_image_of_the_own_store():
+    """The image that sbx.lock names for what [build] makes: one of the user's is asked for, and by its digest."""
+    with Project(NO_NET + "[build]\nrun = echo built > /etc/built\n") as p:
+        equal(p.sh("cat /etc/built").ok().out, "built\n", "built")
+        p.sbx("lock").ok()
+        p.sbx("run", "--create", "-e", "own", "--", "true").ok()
+        lock = json.loads(p.read("sbx.lock"))
+        other = Project(NO_NET + "[build]\nrun = echo secret > /etc/built\n", "other")
+        with other:
+            other.sbx("build").ok()
+            other.sbx("lock").ok()
+            lock["build"].update({k: json.loads(other.read("sbx.lock"))["build"][k] for k in ("image", "manifest", "layers")})
+            p.write("sbx.lock", json.dumps(lock))
+            refused(p.sbx("run", "--create", "-e", "new", "--", "true"),
+                    r"sbx.lock: the image 'localhost/other:latest' of your own store, for what \[build\] makes")
+            match("^asked  the image 'localhost/other:latest' of your own store, for what .build. makes  .*/sbx.lock.$",
+                  p.sbx("allow", "--list").ok().out, "allow --list")
+            p.allow()
+            equal(p.sbx("run", "--create", "-e", "new", "--", "cat", "/etc/built").ok().out, "secret\n", "allowed")
+            # Another one asks again.
+            other.write("sbx.ini", NO_NET + "[build]\nrun = echo more > /etc/built\n")
+            other.sbx("build").ok()
+            other.sbx("lock").ok()
+            lock["build"].update({k: json.loads(other.read("sbx.lock"))["build"][k] for k in ("image", "manifest", "layers")})
+            p.write("sbx.lock", json.dumps(lock))
+            refused(p.sbx("run", "--create", "-e", "newer", "--", "true"), "for what .build. makes")
+        for name in ("own", "new", "newer"):
+            p.sbx("stop", "-e", name)
+            p.sbx("rm", "-f", "-e", name)
 
 
 harness.main(__name__)

@@ -38,6 +38,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	const struct profile *rest = NULL;
 	const struct profile *p = NULL;
 	struct trust_request *requests;
+	const struct trust_facts facts = {.project = "/home/me/project", .home = "/home/me"};
 	struct err err = {0};
 	struct err why = {0};
 	size_t n;
@@ -54,6 +55,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (why.msg[0])
 		abort();
 	profile_print(p, &out);
-	trust_requests(a, p, "/home/me/project", "/home/me", &requests, &n);
+	trust_requests(a, p, &facts, &requests, &n);
 	return 0;
 }

@@ -1,3 +1,4 @@
+/* Covers cli/open, and cli/trusted through it; that with images, in tests/cli/test_trust.py. */
 #include <errno.h>
 
 #include "cli/open.h"

@@ -2,7 +2,7 @@
  * The program sbx-registry from within: addresses, whom a password is told, requests and their limits.
  * With a real registry and with hostile ones, tests/cli/test_registry*.py cover registry/fetch, registry/manifest,
  * registry/pull, registry/push, registry/upload, registry/http_settings and registry/main, and from the
- * other side cli/remote and cli/images_what.
+ * other side cli/remote and cli/images_what; tests/cli/test_trust.py covers registry/fetch_again.
  */
 #include <fcntl.h>
 #include <setjmp.h>
@@ -20,6 +20,7 @@
 #include "registry/client.h"
 #include "registry/creds.h"
 #include "registry/crew.h"
+#include "registry/outside.h"
 #include "registry/token.h"
 #include "registry_world.h"
 
@@ -49,6 +50,57 @@ static struct url url_of(struct arena *a, const char *base, const char *text)
 	if (url_read(a, base, text, &u, &err) < 0)
 		fail_msg("%s: %s", text, err.msg);
 	return u;
+}
+
+static bool is_here(int family, const char *text)
+{
+	struct sockaddr_storage to = {.ss_family = (sa_family_t)family};
+	void *at = family == AF_INET ? (void *)&((struct sockaddr_in *)&to)->sin_addr
+				     : (void *)&((struct sockaddr_in6 *)&to)->sin6_addr;
+
+	assert_int_equal(inet_pton(family, text, at), 1);
+	return outside_is_here((struct sockaddr *)&to);
+}
+
+static void test_outside(void **state)
+{
+	static const char *const here4[] = {"127.0.0.1", "127.255.255.255", "0.0.0.0", "0.1.2.3"};
+	static const char *const here6[] = {"::1", "::", "::ffff:127.0.0.1", "::127.0.0.1",
+					    "::ffff:0.0.0.0"};
+	static const char *const out6[] = {"2001:db8::1", "fe80::1", "::ffff:192.0.2.1", "1::"};
+	struct sockaddr_storage named = {.ss_family = AF_UNIX};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(here4) / sizeof(here4[0]); i++)
+		assert_true(is_here(AF_INET, here4[i]));
+	for (size_t i = 0; i < sizeof(here6) / sizeof(here6[0]); i++)
+		assert_true(is_here(AF_INET6, here6[i]));
+	for (size_t i = 0; i < sizeof(out6) / sizeof(out6[0]); i++)
+		assert_false(is_here(AF_INET6, out6[i]));
+	assert_false(is_here(AF_INET, "126.255.255.255"));
+	assert_false(is_here(AF_INET, "128.0.0.1"));
+	assert_true(outside_is_here((struct sockaddr *)&named));
+}
+
+static void test_proxy(void **state)
+{
+	static const char *const names[] = {"http_proxy", "https_proxy", "HTTPS_PROXY", "all_proxy",
+					    "ALL_PROXY"};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		assert_int_equal(unsetenv(names[i]), 0);
+	assert_false(outside_is_proxy(3128));
+	assert_int_equal(setenv("https_proxy", "http://127.0.0.1:3128/", 1), 0);
+	assert_true(outside_is_proxy(3128));
+	assert_false(outside_is_proxy(1080));
+	assert_int_equal(setenv("https_proxy", "127.0.0.1", 1), 0);
+	assert_int_equal(setenv("ALL_PROXY", "socks5h://u:p@localhost:9050", 1), 0);
+	assert_false(outside_is_proxy(3128));
+	assert_true(outside_is_proxy(1080));
+	assert_true(outside_is_proxy(9050));
+	assert_int_equal(unsetenv("https_proxy"), 0);
+	assert_int_equal(unsetenv("ALL_PROXY"), 0);
 }
 
 static void test_url(void **state)
@@ -294,10 +346,11 @@ static void test_helper(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_empty),  cmocka_unit_test(test_url),
-		cmocka_unit_test(test_origin), cmocka_unit_test(test_realm),
-		cmocka_unit_test(test_client), cmocka_unit_test(test_crew),
-		cmocka_unit_test(test_event),  cmocka_unit_test(test_helper),
+		cmocka_unit_test(test_empty),   cmocka_unit_test(test_url),
+		cmocka_unit_test(test_origin),  cmocka_unit_test(test_realm),
+		cmocka_unit_test(test_client),  cmocka_unit_test(test_crew),
+		cmocka_unit_test(test_outside), cmocka_unit_test(test_proxy),
+		cmocka_unit_test(test_event),   cmocka_unit_test(test_helper),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
