@@ -39,8 +39,9 @@ static void take_line(const char *line, struct prefault *ret)
 		return;
 	area.end = address(&line);
 	area.write = strncmp(line, " rw-p", 5) == 0;
-	area.heap = strstr(line, "[heap]") != NULL;
-	if (area.end - area.start > AREA_MAX || strstr(line, "[v") || strstr(line, "[stack]"))
+	/* Of the heap a fork writes to few pages. */
+	if (area.end - area.start > AREA_MAX || strstr(line, "[v") || strstr(line, "[stack]") ||
+	    strstr(line, "[heap]"))
 		return;
 	if (area.write || strncmp(line, " r-xp", 5) == 0 || strncmp(line, " r--p", 5) == 0)
 		ret->area[ret->n++] = area;
@@ -60,6 +61,27 @@ static size_t read_maps(char *to, size_t size)
 	return n;
 }
 
+/*
+ * Have fork(2) copy the page tables of what is mapped from files.  It leaves them out where no page of
+ * the mapping was ever written (vma_needs_copy() in mm/memory.c), and then each fork has again the faults
+ * that this process has had.  So one byte is written, past the protection, which stays as it is:
+ * and it becomes what it is already.  A kernel may forbid that (proc_mem.force_override, Linux 6.12).
+ */
+static void share_tables(struct prefault *p)
+{
+	_cleanup_fd_ int mem = open("/proc/self/mem", O_RDWR | O_CLOEXEC);
+
+	for (size_t i = 0; mem >= 0 && i < p->n; i++) {
+		struct prefault_area *area = &p->area[i];
+		const off_t at = (off_t)area->start;
+		unsigned char byte;
+
+		if (!area->write)
+			area->inherited =
+				pread(mem, &byte, 1, at) == 1 && pwrite(mem, &byte, 1, at) == 1;
+	}
+}
+
 void prefault_take(struct prefault *ret)
 {
 	char maps[MAPS_SIZE];
@@ -69,6 +91,7 @@ void prefault_take(struct prefault *ret)
 	maps[read_maps(maps, sizeof(maps) - 1)] = '\0';
 	for (char *line = strtok_r(maps, "\n", &save); line; line = strtok_r(NULL, "\n", &save))
 		take_line(line, ret);
+	share_tables(ret);
 }
 
 static void populate(uintptr_t start, uintptr_t end, bool write)
@@ -83,10 +106,7 @@ void prefault(const struct prefault *p)
 
 	/* To the end of the stack, where that is nearer. */
 	populate(here - STACK_SIZE, here + STACK_SIZE, true);
-	for (size_t i = 0; i < p->n; i++) {
-		const struct prefault_area *area = &p->area[i];
-		const uintptr_t end = area->heap ? (uintptr_t)sbrk(0) : area->end;
-
-		populate(area->start, end, area->write);
-	}
+	for (size_t i = 0; i < p->n; i++)
+		if (!p->area[i].inherited)
+			populate(p->area[i].start, p->area[i].end, p->area[i].write);
 }

@@ -17,17 +17,17 @@
 struct prefault {
 	struct prefault_area {
 		uintptr_t start, end;
-		bool write; /* copied, else only mapped */
-		bool heap;  /* grows */
+		bool write;     /* copied, else only mapped */
+		bool inherited; /* its page tables, by every fork: there is nothing to take */
 	} area[PREFAULT_MAX];
 	size_t n;
 };
 
-/* Look at /proc/self/maps.  Without a /proc, nothing is found. */
+/* Look at /proc/self/maps, and have forks inherit what they can.  Without a /proc, nothing is found. */
 void prefault_take(struct prefault *ret);
 
 /*
- * In the same process or a fork of it: MADV_POPULATE_READ and _WRITE, Linux 5.14, of that and of the
+ * In a fork of that process: MADV_POPULATE_READ and _WRITE, Linux 5.14, of that and of the
  * stack near here.  Where it cannot be done the faults just come later.
  */
 void prefault(const struct prefault *p);

@@ -1,8 +1,10 @@
 /* base/prefault: after it, what a fork shares costs no fault any more. */
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include "base/prefault.h"
 #include "run_world.h"
@@ -85,10 +87,48 @@ static void what_a_fork_shares_is_copied_ahead(void **state)
 	(void)munmap(p, PAGES * PAGE);
 }
 
+static int read_all(void *arg)
+{
+	const long before = faults();
+
+	for (size_t i = 0; i < PAGES; i++)
+		(void)((const volatile char *)arg)[i * PAGE];
+	return faults() - before > PAGES / 64 ? 1 : 0;
+}
+
+/* What the kernel maps at one fault are 16 pages. */
+static void what_is_mapped_from_a_file_is_mapped_in_a_fork(void **state)
+{
+	int fd = open("/dev/shm", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	struct prefault memory;
+	bool found = false;
+	char *p;
+
+	(void)state;
+	assert_int_equal(ftruncate(fd, (off_t)PAGES * PAGE), 0);
+	p = mmap(NULL, PAGES * PAGE, PROT_READ, MAP_PRIVATE, fd, 0);
+	assert_true(fd >= 0 && p != MAP_FAILED);
+	(void)read_all(p);
+	assert_int_equal(proc_call(read_all, p), 1);
+
+	prefault_take(&memory);
+	for (size_t i = 0; i < memory.n; i++)
+		if (memory.area[i].start == (uintptr_t)p)
+			found = memory.area[i].inherited;
+	if (found)
+		assert_int_equal(proc_call(read_all, p), 0);
+	else
+		not_had("writing through /proc/self/mem");
+	assert_int_equal(*p, 0);
+	(void)munmap(p, PAGES * PAGE);
+	(void)close(fd);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {TEST(what_a_fork_shares_is_copied_ahead),
-					   TEST(what_is_only_reserved_is_left_alone)};
+					   TEST(what_is_only_reserved_is_left_alone),
+					   TEST(what_is_mapped_from_a_file_is_mapped_in_a_fork)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
