@@ -1,37 +1,21 @@
 #include "run/init.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
-#include <sched.h>
 #include <signal.h>
-#include <stdio.h>
-#include <string.h>
-#include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/err.h"
-#include "base/fs.h"
 #include "base/mem.h"
 #include "base/prefault.h"
 #include "base/proc.h"
 #include "run/command.h"
-#include "run/mount.h"
-#include "run/net.h"
-#include "run/privs.h"
+#include "run/init_internal.h"
 #include "run/sandbox.h"
-#include "run/source.h"
-#include "run/title.h"
-
-/* Where sudo finds pid 1 (run/sudo.c). */
-#define INNER_SOCKET "/run/sbx/sock"
-#define BACKLOG 128
 
 /* `sbx stop`: what SIGTERM does not end gets SIGHUP (shells), and then it is over. */
 #define HANG_UP_MS 600
@@ -39,176 +23,6 @@
 
 /* Not while the command that was asked for last still starts: it needs the processor more. */
 #define IDLE_MS 30
-
-struct init {
-	const struct sandbox *sb;
-	int supervisor;
-	int inner;
-	int signals;
-	struct seccomp_filters filters;
-	struct command_context context; /* but conn, inner and commands */
-	pid_t *shims;
-	size_t n_shims;
-	pid_t idle; /* a shim that waits for an order, or 0 */
-	int idle_sock;
-	bool served;         /* since the last one was made */
-	uint64_t idle_since; /* when the last command ended */
-	uint64_t stop_since; /* 0: not stopping */
-	bool hung_up;
-};
-
-static int say(const struct init *in, enum init_word word)
-{
-	return proc_send(in->supervisor, &word, sizeof(word), NULL, 0);
-}
-
-/* Wait for the supervisor's word.  When it is gone so is everything. */
-static int await(const struct init *in, enum init_word word, struct err *err)
-{
-	enum init_word got = 0;
-	ssize_t n = proc_recv(in->supervisor, &got, sizeof(got), NULL, NULL);
-
-	if (n != (ssize_t)sizeof(got) || got != word)
-		return err_set(err, "the supervisor went away");
-	return 0;
-}
-
-/* In U, with the namespaces that U owns. */
-static int build(const struct init *in, struct err *err)
-{
-	const struct plan *plan = in->sb->plan;
-
-	if (plan->net != NET_HOST)
-		net_prepare(plan);
-	if (sethostname(plan->name, strlen(plan->name)) < 0)
-		return err_errno(err, errno, "cannot set the host name '%s'", plan->name);
-	if (mount_all(plan, in->sb->sources, err) < 0)
-		return -1;
-	return mount_enter(err);
-}
-
-static int write_self_map(pid_t pid, const char *file, uint32_t outside, struct err *err)
-{
-	char path[64];
-	char line[64];
-
-	(void)snprintf(path, sizeof(path), "/proc/%d/%s", (int)pid, file);
-	(void)snprintf(line, sizeof(line), "0 %u 1", (unsigned)outside);
-	if (fs_write_knob(path, line) < 0)
-		return err_errno(err, errno, "cannot write '%s'", path);
-	return 0;
-}
-
-/*
- * Where there is one id, and it is the user's: a user namespace below V in which it is 0.  A child
- * makes it and waits; the fd keeps it when the child is gone.
- */
-static int make_root_ns(const struct plan *plan, int *ret_fd, struct err *err)
-{
-	_cleanup_fd_ int made_read = -1;
-	_cleanup_fd_ int made_write = -1;
-	int ends[2];
-	char path[64];
-	char byte;
-	pid_t pid;
-	int r = -1;
-	int status;
-
-	if (pipe2(ends, O_CLOEXEC) < 0)
-		return err_errno(err, errno, "cannot make a pipe");
-	made_read = ends[0];
-	made_write = ends[1];
-	pid = fork();
-	if (pid < 0)
-		return err_errno(err, errno, "cannot make the namespace of root");
-	if (pid == 0) {
-		if (unshare(CLONE_NEWUSER) < 0 || write(made_write, "1", 1) != 1)
-			_exit(1);
-		for (;;)
-			(void)pause();
-	}
-	cleanup_fd(&made_write);
-	(void)snprintf(path, sizeof(path), "/proc/%d/ns/user", (int)pid);
-	if (read(made_read, &byte, 1) != 1)
-		(void)err_set(err, "cannot make the namespace of root");
-	else if (write_self_map(pid, "uid_map", plan->self_uid, err) == 0 &&
-		 write_self_map(pid, "gid_map", plan->self_gid, err) == 0)
-		r = open(path, O_RDONLY | O_CLOEXEC);
-	(void)kill(pid, SIGKILL);
-	(void)proc_wait(pid, &status, NULL);
-	if (r < 0)
-		return err_prefix(err, "cannot make root's own user namespace");
-	*ret_fd = r;
-	return 0;
-}
-
-/* Into V, whose map the supervisor writes. */
-static int enter_v(struct init *in, struct err *err)
-{
-	const struct plan *plan = in->sb->plan;
-
-	/* From here on the mounts are locked: they belong to U. */
-	if (unshare(CLONE_NEWUSER | CLONE_NEWNS) < 0)
-		return err_errno(err, errno, "cannot make the inner user namespace");
-	if (say(in, INIT_IN_V) < 0)
-		return err_errno(err, errno, "cannot talk to the supervisor");
-	/* Meanwhile. */
-	if (seccomp_make(plan, &in->filters, err) < 0)
-		return -1;
-	if (await(in, INIT_MAPPED, err) < 0)
-		return err_prefix(err, "cannot go into the inner user namespace");
-	if (plan->rung == RUNG_SINGLE && plan->self_uid != 0 &&
-	    make_root_ns(plan, &in->context.root_ns, err) < 0)
-		return -1;
-	if (plan->rung == RUNG_SUBIDS && (setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0))
-		return err_errno(err, errno, "cannot become root of the sandbox");
-	/* A change of ids clears both.  Not dumpable: nothing inside may look into this memory, or
-	 * into that of a shim or a command before its exec, which are copies of it. */
-	if (prctl(PR_SET_DUMPABLE, 0) < 0 || prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
-		return err_errno(err, errno, "cannot protect pid 1");
-	return privs_bound(err);
-}
-
-static int listen_inside(struct init *in, struct err *err)
-{
-	struct sockaddr_un address = {.sun_family = AF_UNIX, .sun_path = INNER_SOCKET};
-
-	mode_t mask;
-	int r = -1;
-
-	in->inner = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-	/* bind(2) gives the file the mode of the socket, less the umask. */
-	mask = umask(0);
-	if (in->inner >= 0 && fchmod(in->inner, 0666) == 0)
-		r = bind(in->inner, (const struct sockaddr *)&address, sizeof(address));
-	(void)umask(mask);
-	if (r < 0 || listen(in->inner, BACKLOG) < 0)
-		return err_errno(err, errno, "cannot listen at '%s'", INNER_SOCKET);
-	return 0;
-}
-
-/* All but what is pid 1's own, and the sources of its mounts. */
-static void close_others(const struct init *in)
-{
-	const struct sandbox *sb = in->sb;
-	size_t n = 0;
-	_cleanup_free_ int *keep = xcalloc(sb->sources->n + 4, sizeof(*keep));
-
-	keep[n++] = in->supervisor;
-	keep[n++] = sb->listen_fd;
-	keep[n++] = sb->first_fd;
-	keep[n++] = sb->lock_fd;
-	for (size_t i = 0; i < sb->sources->n; i++)
-		keep[n++] = sb->sources->step[i];
-	proc_close_fds_except(STDERR_FILENO + 1, keep, n);
-}
-
-static void close_sources(const struct sources *s)
-{
-	for (size_t i = 0; i < s->n; i++)
-		if (s->step[i] >= 0)
-			(void)close(s->step[i]);
-}
 
 /*
  * A shim to be ready for the next request: it has been forked, and has taken its faults of
@@ -243,33 +57,11 @@ static void forget_idle(struct init *in)
 
 static int start(struct init *in, struct err *err)
 {
-	const struct sandbox *sb = in->sb;
-	sigset_t wanted;
-
-	close_others(in);
-	title_set(&sb->title, "sbx-init", "sbx-init");
-	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-	(void)sigemptyset(&wanted);
-	(void)sigaddset(&wanted, SIGCHLD);
-	(void)sigaddset(&wanted, SIGTERM);
-	in->signals = signalfd(-1, &wanted, SFD_CLOEXEC | SFD_NONBLOCK);
-	if (in->signals < 0)
-		return err_errno(err, errno, "cannot wait for signals");
-	if (build(in, err) < 0)
-		return -1;
-	close_sources(sb->sources);
-	if (enter_v(in, err) < 0 || listen_inside(in, err) < 0)
-		return -1;
-	in->context.devpts = open("/dev/pts", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	in->context.proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (in->context.devpts < 0 || in->context.proc < 0)
-		return err_errno(err, errno,
-				 "cannot open the sandbox's own '/dev/pts' and '/proc'");
-	if (say(in, INIT_READY) < 0)
+	if (init_start(in, err) < 0)
 		return -1;
 	/* While the supervisor does what is left: for the starter's own command. */
 	make_idle(in);
-	if (await(in, INIT_GO, err) < 0)
+	if (init_await(in, INIT_GO, err) < 0)
 		return -1;
 	cleanup_fd(&in->supervisor);
 	return 0;
@@ -464,10 +256,7 @@ _Noreturn void init_main(const struct sandbox *sb, int supervisor)
 			    .started_ms = command_now_ms(),
 			    .profile_digest = sb->profile_digest},
 	};
-	struct {
-		enum init_word word;
-		struct err err;
-	} failure = {.word = INIT_FAILED};
+	struct init_failure failure = {.word = INIT_FAILED};
 
 	prefault(&sb->memory);
 	in.context.filters = &in.filters;

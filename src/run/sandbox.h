@@ -31,15 +31,14 @@ struct sandbox {
 	const struct plan *plan;
 	const char *profile_digest;
 	pid_t guard_pid;
-	int env_fd;    /* the environment's folder */
-	int run_fd;    /* its run/ */
-	int lock_fd;   /* its lock: held by every part, so that it is free when all are gone */
-	int listen_fd; /* the request socket, bound by the supervisor when all is ready */
-	int first_fd;  /* the starter's own connection, there from the beginning */
-	int hostfs_fd; /* from the guard on: for hostfs_mount, or -1 */
-	const struct sources *sources; /* from the supervisor on; run/source.h */
-	struct title title;            /* from the guard on */
-	struct prefault memory;        /* each part begins with taking its faults of it */
+	int env_fd;         /* the environment's folder */
+	int run_fd;         /* its run/ */
+	int lock_fd;        /* its lock: held by every part, so that it is free when all are gone */
+	int listen_fd;      /* the request socket, bound by the supervisor when all is ready */
+	int first_fd;       /* the starter's own connection, there from the beginning */
+	int hostfs_fd;      /* from the guard on: for hostfs_mount, or -1 */
+	struct title title; /* from the guard on */
+	struct prefault memory; /* each part begins with taking its faults of it */
 	int report_fd; /* where a failure is told (err_send); its end of file means: ready */
 };
 

@@ -16,6 +16,7 @@
 #include "base/fs.h"
 #include "base/mem.h"
 #include "base/path.h"
+#include "base/proc.h"
 #include "base/str.h"
 #include "plan/plan.h"
 #include "run/mnt.h"
@@ -295,6 +296,70 @@ int sources_open(const struct plan *plan, struct sources *ret, struct err *err)
 	    clone_layers(plan, &s, err) < 0) {
 		sources_done(&s);
 		return -1;
+	}
+	*ret = s;
+	return 0;
+}
+
+/* One message: which steps its descriptors are of. */
+struct batch {
+	uint32_t n;
+	uint32_t last; /* no other follows */
+	uint32_t step[PROC_MAX_FDS];
+};
+
+int sources_send(const struct sources *s, int sock)
+{
+	struct batch batch = {0};
+	int fds[PROC_MAX_FDS];
+	size_t i = 0;
+
+	while (!batch.last) {
+		for (batch.n = 0; i < s->n && batch.n < PROC_MAX_FDS; i++) {
+			if (s->step[i] < 0)
+				continue;
+			fds[batch.n] = s->step[i];
+			batch.step[batch.n++] = (uint32_t)i;
+		}
+		batch.last = i == s->n;
+		if (proc_send(sock, &batch, sizeof(batch), fds, batch.n) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* One message; -1 with errno. */
+static int receive_batch(int sock, struct sources *s, bool *ret_last)
+{
+	struct batch batch = {0};
+	int fds[PROC_MAX_FDS];
+	size_t n = 0;
+	ssize_t got = proc_recv(sock, &batch, sizeof(batch), fds, &n);
+	bool good = got == (ssize_t)sizeof(batch) && batch.n == n;
+
+	for (size_t i = 0; i < n; i++) {
+		good = good && batch.step[i] < s->n && s->step[batch.step[i]] < 0;
+		if (good)
+			s->step[batch.step[i]] = fds[i];
+		else
+			(void)close(fds[i]);
+	}
+	*ret_last = batch.last != 0;
+	if (!good)
+		errno = got < 0 ? errno : EPROTO;
+	return good ? 0 : -1;
+}
+
+int sources_receive(const struct plan *plan, int sock, struct sources *ret)
+{
+	struct sources s = none_of(plan, plan->n_mounts);
+	bool last = false;
+
+	while (!last) {
+		if (receive_batch(sock, &s, &last) < 0) {
+			sources_done(&s);
+			return -1;
+		}
 	}
 	*ret = s;
 	return 0;

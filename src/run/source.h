@@ -23,6 +23,13 @@ struct sources {
 int sources_open(const struct plan *plan, struct sources *ret, struct err *err);
 /* Only what the root is made of, the base and the layers, for a look at it: read-only. */
 int sources_open_root(const struct plan *plan, struct sources *ret, struct err *err);
+/*
+ * Those of the steps, from the supervisor to pid 1, which was forked before they were opened: over a
+ * SOCK_SEQPACKET socket.  -1 with errno.
+ */
+int sources_send(const struct sources *s, int sock);
+int sources_receive(const struct plan *plan, int sock, struct sources *ret);
+
 void sources_done(struct sources *s);
 
 /* "FILE:LINE: cannot mount at 'TARGET': ", or for a step of sbx's own without a place; returns -1. */

@@ -66,23 +66,17 @@ static int say(const struct supervisor *v, enum init_word word, struct err *err)
 	return 0;
 }
 
+/* Only with its pid namespace, which no process can enter: the others it makes while U is mapped. */
 static int fork_init(struct supervisor *v, struct err *err)
 {
-	int flags = CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP;
 	int ends[2];
 
-	if (v->sb->plan->net != NET_HOST)
-		flags |= CLONE_NEWNET;
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
 		return err_errno(err, errno, "cannot make a socket pair");
 	v->init_sock = ends[0];
-	v->init = userns_fork(flags);
-	if (v->init == 0) {
-		struct sandbox sb = *v->sb;
-
-		sb.sources = &v->sources;
-		init_main(&sb, ends[1]);
-	}
+	v->init = userns_fork(CLONE_NEWPID);
+	if (v->init == 0)
+		init_main(v->sb, ends[1]);
 	(void)close(ends[1]);
 	if (v->init < 0) {
 		v->init = 0;
@@ -113,25 +107,61 @@ static int start_net(struct supervisor *v, struct err *err)
 	return net_start_slirp(plan, v->init, &v->slirp, &v->net_ready_fd, err);
 }
 
+/* What needs no map of U. */
+static int prepare(struct supervisor *v, struct err *err)
+{
+	/* unshare(2) moves the current folder to the new namespace's mounts; fds stay behind. */
+	if (fchdir(v->sb->env_fd) < 0 || unshare(CLONE_NEWNS) < 0)
+		return err_errno(err, errno, "cannot make a mount namespace");
+	if (mnt_make_slave(err) < 0)
+		return -1;
+	return fork_init(v, err);
+}
+
+/* Until pid 1 has its namespaces. */
+static int await_init(const struct supervisor *v, struct err *err)
+{
+	struct init_failure msg = {0};
+	ssize_t n = proc_recv(v->init_sock, &msg, sizeof(msg), NULL, NULL);
+
+	if (n == (ssize_t)sizeof(msg) && msg.word == INIT_FAILED) {
+		*err = msg.err;
+		return -1;
+	}
+	if (n <= 0 || msg.word != INIT_APART)
+		return err_set(err, "cannot start the sandbox: pid 1 ended");
+	return 0;
+}
+
+static void give_root(const struct supervisor *v)
+{
+	const enum init_word word = INIT_ROOT;
+	_cleanup_fd_ int ground = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+	if (proc_send(v->init_sock, &word, sizeof(word), &ground, 1) == 0)
+		(void)sources_send(&v->sources, v->init_sock);
+}
+
 static int build(struct supervisor *v, struct err *err)
 {
 	const struct plan *plan = v->sb->plan;
 	const struct root_parts parts = {
 		.sources = &v->sources, .hostfs = v->sb->hostfs_fd, .lock_fd = v->sb->lock_fd};
 
-	/* unshare(2) moves the current folder to the new namespace's mounts; fds stay behind. */
-	if (fchdir(v->sb->env_fd) < 0 || unshare(CLONE_NEWNS) < 0)
-		return err_errno(err, errno, "cannot make a mount namespace");
-	if (mnt_make_slave(err) < 0 || sources_open(plan, &v->sources, err) < 0 ||
-	    root_build(plan, &parts, &v->fuse, err) < 0 || fork_init(v, err) < 0)
+	/* Where pid 1 has failed meanwhile it has said so: await_init, hear_init. */
+	(void)say(v, INIT_BEGIN, NULL);
+	if (sources_open(plan, &v->sources, err) < 0 ||
+	    root_build(plan, &parts, &v->fuse, err) < 0 || await_init(v, err) < 0)
 		return -1;
-	sources_done(&v->sources);
 	/* Before it goes into V, from where on its /proc is closed. */
-	if (publish_open(&v->ports, v->sb, v->init, err) < 0 ||
-	    publish_start(&v->ports, v->sb, err) < 0)
+	if (publish_open(&v->ports, v->sb, v->init, err) < 0)
 		return -1;
 	v->net_ready = plan->net != NET_SLIRP;
 	if (!v->net_ready && start_net(v, err) < 0)
+		return -1;
+	give_root(v);
+	sources_done(&v->sources);
+	if (publish_start(&v->ports, v->sb, err) < 0)
 		return -1;
 	warm(plan);
 	return 0;
@@ -263,10 +293,7 @@ static int init_failed(struct supervisor *v, const struct err *why, struct err *
 
 static int hear_init(struct supervisor *v, struct err *err)
 {
-	struct {
-		enum init_word word;
-		struct err err;
-	} msg = {0};
+	struct init_failure msg = {0};
 	ssize_t n = proc_recv(v->init_sock, &msg, sizeof(msg), NULL, NULL);
 
 	if (n <= 0) {
@@ -282,10 +309,14 @@ static int hear_init(struct supervisor *v, struct err *err)
 	case INIT_READY:
 		v->init_ready = true;
 		return 0;
+	case INIT_APART:
+		return 0;
 	case INIT_FAILED:
 		if (n != (ssize_t)sizeof(msg))
 			return err_set(err, "cannot start the sandbox: pid 1 failed");
 		return init_failed(v, &msg.err, err);
+	case INIT_BEGIN:
+	case INIT_ROOT:
 	case INIT_MAPPED:
 	case INIT_GO:
 		break;
@@ -389,12 +420,18 @@ static void tear_down(struct supervisor *v)
 /* Where pid 1 has failed meanwhile, we failed because it is gone: its words are the cause. */
 static int build_failed(struct supervisor *v, struct err *err)
 {
-	struct pollfd fd = {.fd = v->init_sock, .events = POLLIN};
 	struct err why = {0};
 
-	if (poll(&fd, 1, 0) == 1 && hear_init(v, &why) < 0)
-		*err = why;
-	return -1;
+	for (;;) {
+		struct pollfd fd = {.fd = v->init_sock, .events = POLLIN};
+
+		if (poll(&fd, 1, 0) != 1)
+			return -1;
+		if (hear_init(v, &why) < 0) {
+			*err = why;
+			return -1;
+		}
+	}
 }
 
 static int run(struct supervisor *v, struct err *err)
@@ -436,11 +473,9 @@ _Noreturn void supervisor_main(const struct sandbox *sb, int mapped)
 	};
 	struct err err = {0};
 	sigset_t wanted;
+	bool told = false;
 
-	/* While the helpers map it. */
 	prefault(&sb->memory);
-	if (!wait_mapped(mapped))
-		_exit(1);
 	title_set(&sb->title, "sbx-super", "sbx-supervisor");
 	(void)sigemptyset(&wanted);
 	(void)sigaddset(&wanted, SIGCHLD);
@@ -452,10 +487,13 @@ _Noreturn void supervisor_main(const struct sandbox *sb, int mapped)
 		_exit(1);
 	if (v.signals < 0)
 		(void)err_errno(&err, errno, "cannot wait for signals");
-	else
+	else if (prepare(&v, &err) == 0)
+		/* The guard says what is wrong. */
+		told = !wait_mapped(mapped);
+	if (err.kind == ERR_NONE && !told)
 		(void)run(&v, &err);
 	tear_down(&v);
-	if (!v.up)
+	if (!v.up && !told)
 		err_send(&err, sb->report_fd);
 	_exit(0);
 }

@@ -1,4 +1,4 @@
-/* Real sandboxes, from run/launch over run/guard, run/supervisor and run/init to run/remove. */
+/* Real sandboxes, from run/launch over run/guard, run/supervisor, run/init and run/init_start to run/remove. */
 #include <string.h>
 
 #include "launch_world.h"

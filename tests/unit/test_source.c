@@ -1,5 +1,8 @@
 /* Host paths that a plan shows: opened once, and never what somebody inside has made of them. */
+#include <errno.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
 
 #include "mount_world.h"
 #include "run/source.h"
@@ -196,6 +199,77 @@ static void a_root_folder_holds_nothing_of_the_users(void **state)
 	in_namespace(*state, open_base);
 }
 
+#define MANY (2 * PROC_MAX_FDS + 3)
+
+/* Every third step has none. */
+static int send_many(int sock)
+{
+	int step[MANY];
+	const struct sources s = {.step = step, .n = MANY};
+	int r;
+
+	for (size_t i = 0; i < MANY; i++)
+		step[i] = i % 3 == 1 ? -1 : memfd_create("source", MFD_CLOEXEC);
+	for (size_t i = 0; i < MANY; i++)
+		if (step[i] >= 0 && ftruncate(step[i], (off_t)i) < 0)
+			return -1;
+	r = sources_send(&s, sock);
+	for (size_t i = 0; i < MANY; i++)
+		cleanup_fd(&step[i]);
+	return r;
+}
+
+static void sources_go_to_another_process(void **state)
+{
+	static const char *const no_layers[] = {NULL};
+	const struct plan plan = {.layers = no_layers, .n_mounts = MANY};
+	const int before = count_fds();
+	struct sources got = {0};
+	struct stat st;
+	int pair[2];
+
+	(void)state;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
+	assert_int_equal(send_many(pair[0]), 0);
+	assert_int_equal(sources_receive(&plan, pair[1], &got), 0);
+	assert_int_equal(got.n, MANY);
+	for (size_t i = 0; i < MANY; i++) {
+		if (i % 3 == 1) {
+			assert_int_equal(got.step[i], -1);
+			continue;
+		}
+		assert_int_equal(fstat(got.step[i], &st), 0);
+		assert_int_equal(st.st_size, i);
+	}
+	sources_done(&got);
+	/* The sender is gone. */
+	(void)close(pair[0]);
+	assert_int_equal(sources_receive(&plan, pair[1], &got), -1);
+	assert_null(got.step);
+	(void)close(pair[1]);
+	assert_int_equal(count_fds(), before);
+}
+
+/* What does not fit the plan is refused, and nothing of it stays open. */
+static void strange_sources_are_refused(void **state)
+{
+	static const char *const no_layers[] = {NULL};
+	const struct plan plan = {.layers = no_layers, .n_mounts = MANY - 1};
+	const int before = count_fds();
+	struct sources got = {0};
+	int pair[2];
+
+	(void)state;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
+	assert_int_equal(send_many(pair[0]), 0);
+	assert_int_equal(sources_receive(&plan, pair[1], &got), -1);
+	assert_int_equal(errno, EPROTO);
+	assert_null(got.step);
+	(void)close(pair[0]);
+	(void)close(pair[1]);
+	assert_int_equal(count_fds(), before);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -204,6 +278,8 @@ int main(void)
 		TEST(no_link_leads_to_the_home),
 		TEST(links_of_a_writable_mount_never_lead_out),
 		TEST(a_root_folder_holds_nothing_of_the_users),
+		TEST(sources_go_to_another_process),
+		TEST(strange_sources_are_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
