@@ -77,7 +77,7 @@ static int run_in(const struct plan *plan, struct env *env, const struct client_
 	struct err why = {0};
 	int r;
 
-	if (client_start(plan, env, "", &sock, err) < 0)
+	if (client_start(plan, env, request, &sock, err) < 0)
 		return -1;
 	r = client_run(sock, request, ret_status, err);
 	cleanup_fd(&sock);

@@ -302,7 +302,8 @@ static void warn_moved(struct arena *a, const struct workplace *w)
  * A connection to the sandbox, which is started where it does not run: by *ret_plan, which is made
  * where it is NULL.
  */
-static int connect_or_start(struct arena *a, struct workplace *w, const struct plan **ret_plan,
+static int connect_or_start(struct arena *a, struct workplace *w,
+			    const struct client_request *request, const struct plan **ret_plan,
 			    int *ret_sock, struct err *err)
 {
 	const char *other;
@@ -326,7 +327,7 @@ static int connect_or_start(struct arena *a, struct workplace *w, const struct p
 			 w->env.id, other);
 	if (share_prepare(a, w, err) < 0)
 		return -1;
-	return ports_taken_start(a, w, *ret_plan, ret_sock, err);
+	return ports_taken_start(a, w, *ret_plan, request, ret_sock, err);
 }
 
 int open_workdir(struct arena *a, const char *cwd, const char *workdir, const char **ret,
@@ -409,12 +410,13 @@ static int make_env(struct arena *a, struct workplace *w, const struct plan **re
 
 int open_sandbox(struct arena *a, struct workplace *w, int *ret_sock, struct err *err)
 {
+	const struct client_request none = {.profile_digest = w->digest};
 	const struct plan *plan = NULL;
 
 	if (open_check_allowed(a, w, err) < 0 || make_env(a, w, &plan, err) < 0)
 		return -1;
 	for (int i = 0; i < START_TRIES; i++) {
-		if (connect_or_start(a, w, &plan, ret_sock, err) == 0)
+		if (connect_or_start(a, w, &none, &plan, ret_sock, err) == 0)
 			return 0;
 		if (err->errnum != ESTALE && err->errnum != EAGAIN)
 			return -1;
@@ -447,7 +449,7 @@ int open_run(struct arena *a, struct workplace *w, const struct open_command *co
 	for (int i = 0; i < START_TRIES; i++) {
 		_cleanup_fd_ int sock = -1;
 
-		if (connect_or_start(a, w, &plan, &sock, err) == 0 &&
+		if (connect_or_start(a, w, &request, &plan, &sock, err) == 0 &&
 		    client_run(sock, &request, ret_status, err) == 0)
 			return 0;
 		if (err->errnum == ESTALE) {

@@ -99,13 +99,13 @@ static int spare(struct arena *a, const struct workplace *w, struct port_value *
 }
 
 int ports_taken_start(struct arena *a, const struct workplace *w, const struct plan *plan,
-		      int *ret_sock, struct err *err)
+		      const struct client_request *request, int *ret_sock, struct err *err)
 {
 	const size_t size = plan->n_ports * sizeof(*plan->ports);
 	struct plan without = *plan;
 	struct port_value *ports;
 
-	if (client_start(plan, &w->env, w->digest, ret_sock, err) == 0)
+	if (client_start(plan, &w->env, request, ret_sock, err) == 0)
 		return 0;
 	if (err->errnum != EADDRINUSE || plan->n_ports == 0)
 		return -1;
@@ -115,7 +115,7 @@ int ports_taken_start(struct arena *a, const struct workplace *w, const struct p
 	/* Each time one more is left out at least. */
 	while (err->errnum == EADDRINUSE && spare(a, w, ports, plan->n_ports, err) == 0) {
 		*err = (struct err){0};
-		if (client_start(&without, &w->env, w->digest, ret_sock, err) == 0)
+		if (client_start(&without, &w->env, request, ret_sock, err) == 0)
 			return 0;
 	}
 	return -1;

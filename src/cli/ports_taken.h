@@ -9,6 +9,7 @@
 #define SBX_CLI_PORTS_TAKEN_H
 
 struct arena;
+struct client_request;
 struct env;
 struct err;
 struct plan;
@@ -18,7 +19,7 @@ struct workplace;
 
 /* client_start (run/client.h) of what `w` has open, in that way. */
 int ports_taken_start(struct arena *a, const struct workplace *w, const struct plan *plan,
-		      int *ret_sock, struct err *err);
+		      const struct client_request *request, int *ret_sock, struct err *err);
 
 /* `err` is of `port`, for `own`: where that is taken by a sandbox of this user's, say by which.  Returns -1. */
 int ports_taken_explain(struct arena *a, const struct store *s, const struct env *own,

@@ -142,8 +142,8 @@ static int set_used(const struct plan *plan, const struct env *env, struct err *
 			    env->rung < 0 ? as : env->as, plan->driver == ROOT_FUSE, err);
 }
 
-int client_start(const struct plan *plan, const struct env *env, const char *profile_digest,
-		 int *ret_sock, struct err *err)
+int client_start(const struct plan *plan, const struct env *env,
+		 const struct client_request *request, int *ret_sock, struct err *err)
 {
 	_cleanup_fd_ int lock = -1;
 	struct err why = {0};
@@ -167,7 +167,7 @@ int client_start(const struct plan *plan, const struct env *env, const char *pro
 	/* Whoever held it meanwhile may have changed its layers: the plan is of what was before. */
 	if (env_check_current(env, err) < 0 || set_used(plan, env, err) < 0)
 		return -1;
-	return launch(plan, env, profile_digest, ret_sock, err);
+	return launch(plan, env, request, ret_sock, err);
 }
 
 int client_info(int sock, struct client_info *ret, struct err *err)

@@ -24,12 +24,13 @@ int client_connect(const struct env *env, int *ret_sock, struct err *err);
 int client_connect_ports(const struct env *env, int *ret_sock, struct err *err);
 
 /*
- * Connect, starting the sandbox where it does not run.  Safe in any number of
+ * Connect, starting the sandbox where it does not run, for that request.  Safe in any number of
  * processes at once: one starts it, the others join.  Waits for one that is
  * just ending.
  */
-int client_start(const struct plan *plan, const struct env *env, const char *profile_digest,
-		 int *ret_sock, struct err *err);
+struct client_request;
+int client_start(const struct plan *plan, const struct env *env,
+		 const struct client_request *request, int *ret_sock, struct err *err);
 
 /* Exactly these, instead of the one that the profile says: for `sudo -u`. */
 struct client_ids {

@@ -12,6 +12,7 @@
 #include "base/fs.h"
 #include "base/prefault.h"
 #include "base/proc.h"
+#include "run/client.h"
 #include "run/guard.h"
 #include "run/sandbox.h"
 #include "run/userns.h"
@@ -74,7 +75,7 @@ static int fork_guard(struct sandbox *sb, struct err *err)
 	return 0;
 }
 
-int launch(const struct plan *plan, const struct env *env, const char *profile_digest,
+int launch(const struct plan *plan, const struct env *env, const struct client_request *request,
 	   int *ret_sock, struct err *err)
 {
 	_cleanup_fd_ int lock = -1;
@@ -101,7 +102,8 @@ int launch(const struct plan *plan, const struct env *env, const char *profile_d
 	struct sandbox sb = {
 		.hostfs_fd = -1,
 		.plan = plan,
-		.profile_digest = profile_digest,
+		.profile_digest = request->profile_digest ? request->profile_digest : "",
+		.program = request->argv ? request->argv[0] : NULL,
 		.env_fd = env->fd,
 		.run_fd = run,
 		.lock_fd = lock,

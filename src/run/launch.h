@@ -16,17 +16,18 @@
 #ifndef SBX_RUN_LAUNCH_H
 #define SBX_RUN_LAUNCH_H
 
+struct client_request;
 struct env;
 struct err;
 struct plan;
 
 /*
  * Start the sandbox of `env` and return when it takes requests; *ret_sock is a connection to it,
- * which counts as a command until it is closed.  The caller holds the start lock (run/client.h
+ * which counts as a command until it is closed; `request` is what it is for.  The caller holds the start lock (run/client.h
  * does).  On failure nothing is left running or mounted, and `err` says what failed.  The processes
  * that stay are not children of the caller.
  */
-int launch(const struct plan *plan, const struct env *env, const char *profile_digest,
+int launch(const struct plan *plan, const struct env *env, const struct client_request *request,
 	   int *ret_sock, struct err *err);
 
 /*

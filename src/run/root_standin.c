@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -131,6 +132,22 @@ static int set_look(int dir, const struct standin *s, const struct stat *st)
 	return st->st_mtim.tv_sec ? utimensat(dir, path, times, AT_SYMLINK_NOFOLLOW) : 0;
 }
 
+/*
+ * At the top the base is known to have no such folder: so nothing below this one is looked for, which would
+ * be a question to the server of the host's root for each.  A tmpfs has had such marks since Linux 6.6; without,
+ * it is asked.
+ */
+static void end_search(const struct plan *plan, const struct standin *s)
+{
+	_cleanup_free_ char *name = NULL;
+
+	if (plan->driver != ROOT_KERNEL || s->kind != STANDIN_DIR || strchr(s->path + 1, '/') ||
+	    may_be_there(plan, s->path + 1))
+		return;
+	name = xasprintf("%s%s", ROOT_STANDIN, s->path);
+	(void)lsetxattr(name, "user.overlay.opaque", "y", 1, 0);
+}
+
 int root_standins(const struct plan *plan, struct err *err)
 {
 	_cleanup_arena_ struct arena *a = arena_new();
@@ -146,6 +163,7 @@ int root_standins(const struct plan *plan, struct err *err)
 
 		if (make_standin(dir, s) < 0)
 			return err_errno(err, errno, "cannot make the stand-in '%s'", s->path);
+		end_search(plan, s);
 	}
 	/* Backwards, since what is made in a folder changes its time. */
 	for (size_t i = plan->n_standins; i > 0; i--) {

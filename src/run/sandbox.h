@@ -30,6 +30,7 @@
 struct sandbox {
 	const struct plan *plan;
 	const char *profile_digest;
+	const char *program; /* that the starter asks for first, or NULL */
 	pid_t guard_pid;
 	int env_fd;         /* the environment's folder */
 	int run_fd;         /* its run/ */

@@ -85,18 +85,6 @@ static int fork_init(struct supervisor *v, struct err *err)
 	return 0;
 }
 
-/* While pid 1 mounts. */
-static void warm(const struct plan *plan)
-{
-	_cleanup_fd_ int root = -1;
-
-	if (plan->base != BASE_HOST || plan->driver != ROOT_KERNEL)
-		return;
-	root = open("root", O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (root >= 0)
-		prefetch(root);
-}
-
 static int start_net(struct supervisor *v, struct err *err)
 {
 	const struct plan *plan = v->sb->plan;
@@ -163,7 +151,8 @@ static int build(struct supervisor *v, struct err *err)
 	sources_done(&v->sources);
 	if (publish_start(&v->ports, v->sb, err) < 0)
 		return -1;
-	warm(plan);
+	/* While pid 1 mounts. */
+	prefetch_first(plan, v->sb->program);
 	return 0;
 }
 

@@ -16,6 +16,8 @@
 
 #define DIGEST "0123456789abcdef"
 
+static const struct client_request any_request = {.profile_digest = DIGEST};
+
 struct box {
 	const struct world *w;
 	struct store store;
@@ -129,7 +131,7 @@ static inline int box_start(const struct box *b)
 	struct err err = {0};
 	int sock = -1;
 
-	if (client_start(b->plan, &b->env, DIGEST, &sock, &err) < 0)
+	if (client_start(b->plan, &b->env, &any_request, &sock, &err) < 0)
 		fail_msg("%s", err.msg);
 	return sock;
 }

@@ -101,7 +101,7 @@ static void a_running_one_is_joined_and_not_started(void **state)
 	assert_int_equal(client_connect(&m.env, &first, &err), 0);
 	assert_int_equal(fcntl(first, F_GETFD), FD_CLOEXEC);
 	/* There is no plan by which it could be started. */
-	assert_int_equal(client_start(NULL, &m.env, "", &second, &err), 0);
+	assert_int_equal(client_start(NULL, &m.env, NULL, &second, &err), 0);
 	(void)close(first);
 	(void)close(second);
 	(void)close(fd);
@@ -165,7 +165,7 @@ static void a_socket_of_somebody_else_is_refused(void **state)
 	assert_string_equal(err.msg, "the sandbox's socket belongs to user 4321");
 	assert_int_equal(sock, -1);
 	/* Nor is one started beside it. */
-	assert_int_equal(client_start(NULL, &m.env, "", &sock, &err), -1);
+	assert_int_equal(client_start(NULL, &m.env, NULL, &sock, &err), -1);
 	assert_string_equal(err.msg, "the sandbox's socket belongs to user 4321");
 	(void)close(down[1]);
 	(void)close(up[0]);

@@ -221,27 +221,29 @@ static int pages_of(const char *path, size_t size)
 
 #define CACHE_SIZE (256u * 4096)
 
-/* run/prefetch: all pages of a file come without a reader of it. */
+/* run/prefetch: all pages of a file, and of a program on the PATH, come without a reader. */
 static int fetch(const struct world *w)
 {
 	const char *file = shown(w, "etc/ld.so.cache");
+	const char *program = shown(w, "etc/program");
 	_cleanup_fd_ int root = -1;
 	int pages = 0;
 
-	REQUIRE(show() == 0 && pages_of(file, CACHE_SIZE) == 0);
+	REQUIRE(show() == 0 && pages_of(file, CACHE_SIZE) == 0 &&
+		pages_of(program, CACHE_SIZE) == 0);
 	root = open(shown(w, "."), O_PATH | O_DIRECTORY | O_CLOEXEC);
-	prefetch(root);
-	for (int i = 0; i < 1000 && pages < 256; i++) {
+	prefetch(root, "program", "/none:here:/etc:/bin");
+	for (int i = 0; i < 1000 && pages < 2 * 256; i++) {
 		(void)usleep(10000); /* polls: the kernel tells nobody that it has read ahead */
-		pages = pages_of(file, CACHE_SIZE);
+		pages = pages_of(file, CACHE_SIZE) + pages_of(program, CACHE_SIZE);
 	}
-	REQUIRE(pages == 256);
+	REQUIRE(pages == 2 * 256);
 	/* Nothing there, or nothing that is a file, is nothing to wait for. */
 	REQUIRE(mkdir("no", 0755) == 0 && mkdir("no/etc", 0755) == 0);
 	REQUIRE(mkfifo("no/etc/ld.so.cache", 0644) == 0);
 	cleanup_fd(&root);
 	root = open("no", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	prefetch(root);
+	prefetch(root, "/no", "");
 	return 0;
 }
 
@@ -253,6 +255,8 @@ static void what_is_prefetched_is_there(void **state)
 	assert_int_equal(mkdir(etc, 0755), 0);
 	assert_int_equal(put_text(world_path(w, "etc/ld.so.cache"), "x"), 0);
 	assert_int_equal(truncate(world_path(w, "etc/ld.so.cache"), CACHE_SIZE), 0);
+	assert_int_equal(put_text(world_path(w, "etc/program"), "x"), 0);
+	assert_int_equal(truncate(world_path(w, "etc/program"), CACHE_SIZE), 0);
 	with_server(w, fetch);
 }
 

@@ -175,7 +175,7 @@ static void fails(const struct box *b, const struct plan *plan, const char *mess
 	struct err err = {0};
 	int sock = -1;
 
-	assert_int_equal(launch(plan, &b->env, DIGEST, &sock, &err), -1);
+	assert_int_equal(launch(plan, &b->env, &any_request, &sock, &err), -1);
 	assert_string_equal(err.msg, message);
 	assert_int_equal(sock, -1);
 	box_is_over(b);
@@ -238,12 +238,12 @@ static void one_that_was_removed_is_not_started(void **state)
 	}
 	/* The environment was removed while it was about to be started. */
 	assert_int_equal(rename(b.env.dir, world_path(w, "data/sbx/envs/other")), 0);
-	assert_int_equal(launch(b.plan, &b.env, DIGEST, &sock, &err), -1);
+	assert_int_equal(launch(b.plan, &b.env, &any_request, &sock, &err), -1);
 	assert_int_equal(err.errnum, ESTALE);
 	/* Another one has its place. */
 	assert_int_equal(mkdir(b.env.dir, 0700), 0);
 	err = (struct err){0};
-	assert_int_equal(launch(b.plan, &b.env, DIGEST, &sock, &err), -1);
+	assert_int_equal(launch(b.plan, &b.env, &any_request, &sock, &err), -1);
 	assert_int_equal(err.errnum, ESTALE);
 	assert_int_equal(rmdir(b.env.dir), 0);
 	assert_int_equal(rename(world_path(w, "data/sbx/envs/other"), b.env.dir), 0);

@@ -66,7 +66,7 @@ static void another_environment_keeps_it(void **state)
 	plan = with_ports(&other, p);
 	first = box_start(&b);
 	assert_int_equal(ports_add(&b.env, &p[1], &p[1], &err), 0);
-	assert_int_equal(ports_taken_start(w->a, &place, &plan, &sock, &err), 0);
+	assert_int_equal(ports_taken_start(w->a, &place, &plan, &any_request, &sock, &err), 0);
 	assert_int_equal(ports_list(w->a, &other.env, &all, &n, &err), 0);
 	assert_int_equal(n, 2);
 	assert_int_equal(port_in(all, n, p[0].host)->errnum, 0);
@@ -109,7 +109,7 @@ static void a_strangers_is_refused(void **state)
 		return;
 	plan = with_ports(&b, p);
 	assert_int_equal(listener_open(&p[1], &fd, &err), 0);
-	assert_int_equal(ports_taken_start(w->a, &place, &plan, &sock, &err), -1);
+	assert_int_equal(ports_taken_start(w->a, &place, &plan, &any_request, &sock, &err), -1);
 	assert_int_equal(err.errnum, EADDRINUSE);
 	assert_true(str_ends(err.msg, ": Address already in use"));
 	assert_non_null(strstr(err.hint, "another program has it"));
