@@ -17,26 +17,28 @@
 /* Far more than a site with a range for each of 10,000 users has. */
 #define SUBID_LIMIT (1U << 20)
 
+/* The same of users and groups. */
+#define NAMES_LIMIT (16U << 20)
+
 /* Beyond what a root filesystem can hold is "nobody". */
 #define ID_LAST 65533u
 
-static FILE *open_stream(int root, const char *path)
+/* In memory: of a file fgetpwent(3) asks at each line where it is. */
+static FILE *open_stream(struct arena *a, int root, const char *path)
 {
-	_cleanup_fd_ int fd = openat(root, path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-	FILE *f = fd < 0 ? NULL : fdopen(fd, "re");
+	const char *text = host_text(a, root, path, NAMES_LIMIT);
 
-	if (f)
-		(void)TAKE_FD(fd);
-	return f;
+	/* It is only read. */
+	return text && *text ? fmemopen((void *)(uintptr_t)text, strlen(text), "r") : NULL;
 }
 
 /*
  * The file first: the name service asks up to four daemons and takes longer
  * than all other facts of a warm start, for an answer that nearly always is here.
  */
-static const struct passwd *find_user(int root, uid_t uid)
+static const struct passwd *find_user(struct arena *a, int root, uid_t uid)
 {
-	_cleanup_file_ FILE *f = open_stream(root, "etc/passwd");
+	_cleanup_file_ FILE *f = open_stream(a, root, "etc/passwd");
 	_cleanup_file_ FILE *asked = NULL;
 	const struct passwd *pw;
 
@@ -49,9 +51,9 @@ static const struct passwd *find_user(int root, uid_t uid)
 	return asked ? fgetpwent(asked) : NULL;
 }
 
-static const struct group *find_group(int root, gid_t gid)
+static const struct group *find_group(struct arena *a, int root, gid_t gid)
 {
-	_cleanup_file_ FILE *f = open_stream(root, "etc/group");
+	_cleanup_file_ FILE *f = open_stream(a, root, "etc/group");
 	_cleanup_file_ FILE *asked = NULL;
 	const struct group *gr;
 
@@ -65,7 +67,7 @@ static const struct group *find_group(int root, gid_t gid)
 
 int host_user(struct arena *a, int root, struct host_facts *ret, struct err *err)
 {
-	const struct passwd *pw = find_user(root, getuid());
+	const struct passwd *pw = find_user(a, root, getuid());
 	const struct group *gr;
 
 	if (!pw) {
@@ -78,7 +80,7 @@ int host_user(struct arena *a, int root, struct host_facts *ret, struct err *err
 	ret->user = arena_strdup(a, pw->pw_name);
 	ret->home = arena_strdup(a, pw->pw_dir);
 	ret->shell = arena_strdup(a, pw->pw_shell && pw->pw_shell[0] ? pw->pw_shell : "/bin/sh");
-	gr = find_group(root, ret->gid);
+	gr = find_group(a, root, ret->gid);
 	ret->group = gr ? arena_strdup(a, gr->gr_name) : arena_printf(a, "%u", (unsigned)ret->gid);
 	return 0;
 }
@@ -160,8 +162,8 @@ static void take_closed(struct arena *a, int root, const char *path, const struc
  */
 void host_accounts(struct arena *a, int root, struct host_facts *ret)
 {
-	_cleanup_file_ FILE *users = open_stream(root, "etc/passwd");
-	_cleanup_file_ FILE *groups = open_stream(root, "etc/group");
+	_cleanup_file_ FILE *users = open_stream(a, root, "etc/passwd");
+	_cleanup_file_ FILE *groups = open_stream(a, root, "etc/group");
 	_cleanup_buf_ struct buf shadow = {0};
 	_cleanup_buf_ struct buf gshadow = {0};
 	const struct passwd *pw;
