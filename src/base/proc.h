@@ -51,6 +51,9 @@ int proc_finish(struct proc_child *child, struct err *err);
  */
 pid_t proc_vfork(int (*fn)(void *arg), void *arg);
 
+/* The same with further flags of clone(2): its namespaces may be new, its descriptors those of this process. */
+pid_t proc_vfork_in(int flags, int (*fn)(void *arg), void *arg);
+
 /* The absolute path of a program in the given PATH-like list; 0 and *ret (malloc'd), or -1. */
 int proc_find(const char *name, const char *path_list, char **ret);
 

@@ -25,6 +25,11 @@
 
 pid_t proc_vfork(int (*fn)(void *arg), void *arg)
 {
+	return proc_vfork_in(0, fn, arg);
+}
+
+pid_t proc_vfork_in(int flags, int (*fn)(void *arg), void *arg)
+{
 	char *stack = mmap(NULL, STACK_SIZE, PROT_READ | PROT_WRITE,
 			   MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK | MAP_NORESERVE, -1, 0);
 	int errnum;
@@ -34,7 +39,7 @@ pid_t proc_vfork(int (*fn)(void *arg), void *arg)
 		return -1;
 	/* The lowest page ends an overflow. */
 	(void)mprotect(stack, 4096, PROT_NONE);
-	pid = clone(fn, stack + STACK_SIZE, CLONE_VM | CLONE_VFORK | SIGCHLD, arg);
+	pid = clone(fn, stack + STACK_SIZE, CLONE_VM | CLONE_VFORK | SIGCHLD | flags, arg);
 	errnum = errno;
 	(void)munmap(stack, STACK_SIZE);
 	errno = errnum;

@@ -95,59 +95,55 @@ static int build(const struct init *in, struct err *err)
 	return mount_enter(err);
 }
 
-static int write_self_map(pid_t pid, const char *file, uint32_t outside, struct err *err)
+static int write_self_map(const char *path, uint32_t outside, struct err *err)
 {
-	char path[64];
 	char line[64];
 
-	(void)snprintf(path, sizeof(path), "/proc/%d/%s", (int)pid, file);
 	(void)snprintf(line, sizeof(line), "0 %u 1", (unsigned)outside);
 	if (fs_write_knob(path, line) < 0)
 		return err_errno(err, errno, "cannot write '%s'", path);
 	return 0;
 }
 
+struct root_ns {
+	const struct plan *plan;
+	int fd;
+	struct err err;
+};
+
+/* In it, with the memory and the descriptors of pid 1.  Whoever is in it may map to 0 who he was outside. */
+static int map_root_ns(void *arg)
+{
+	struct root_ns *r = arg;
+
+	if (write_self_map("/proc/self/uid_map", r->plan->self_uid, &r->err) < 0 ||
+	    write_self_map("/proc/self/gid_map", r->plan->self_gid, &r->err) < 0)
+		return 1;
+	r->fd = open("/proc/self/ns/user", O_RDONLY | O_CLOEXEC);
+	if (r->fd < 0)
+		(void)err_errno(&r->err, errno, "cannot open '/proc/self/ns/user'");
+	return r->fd < 0;
+}
+
 /*
- * Where there is one id, and it is the user's: a user namespace below V in which it is 0.  A child
- * makes it and waits; the fd keeps it when the child is gone.
+ * Where there is one id, and it is the user's: a user namespace below V in which it is 0.  The child
+ * that makes it ends at once; the fd keeps it.
  */
 static int make_root_ns(const struct plan *plan, int *ret_fd, struct err *err)
 {
-	_cleanup_fd_ int made_read = -1;
-	_cleanup_fd_ int made_write = -1;
-	int ends[2];
-	char path[64];
-	char byte;
-	pid_t pid;
-	int r = -1;
+	struct root_ns r = {.plan = plan, .fd = -1};
+	pid_t pid = proc_vfork_in(CLONE_NEWUSER | CLONE_FILES, map_root_ns, &r);
 	int status;
 
-	if (pipe2(ends, O_CLOEXEC) < 0)
-		return err_errno(err, errno, "cannot make a pipe");
-	made_read = ends[0];
-	made_write = ends[1];
-	pid = fork();
 	if (pid < 0)
 		return err_errno(err, errno, "cannot make the namespace of root");
-	if (pid == 0) {
-		if (unshare(CLONE_NEWUSER) < 0 || write(made_write, "1", 1) != 1)
-			_exit(1);
-		for (;;)
-			(void)pause();
-	}
-	cleanup_fd(&made_write);
-	(void)snprintf(path, sizeof(path), "/proc/%d/ns/user", (int)pid);
-	if (read(made_read, &byte, 1) != 1)
-		(void)err_set(err, "cannot make the namespace of root");
-	else if (write_self_map(pid, "uid_map", plan->self_uid, err) == 0 &&
-		 write_self_map(pid, "gid_map", plan->self_gid, err) == 0)
-		r = open(path, O_RDONLY | O_CLOEXEC);
-	(void)kill(pid, SIGKILL);
 	(void)proc_wait(pid, &status, NULL);
-	if (r < 0)
-		return err_prefix(err, "cannot make root's own user namespace");
-	*ret_fd = r;
-	return 0;
+	if (r.fd >= 0) {
+		*ret_fd = r.fd;
+		return 0;
+	}
+	*err = r.err;
+	return err_prefix(err, "cannot make root's own user namespace");
 }
 
 /* Into V, whose map the supervisor writes. */
