@@ -87,10 +87,13 @@ static int take_root(const struct init *in, struct sources *ret_sources, struct 
 /* In U, with the namespaces that U owns. */
 static int build(const struct init *in, struct err *err)
 {
+	__attribute__((cleanup(mounting_done))) struct mounting mounting = {0};
 	__attribute__((cleanup(sources_done))) struct sources sources = {0};
-	const struct plan *plan = in->sb->plan;
 
-	if (take_root(in, &sources, err) < 0 || mount_all(plan, &sources, err) < 0)
+	/* While the root is built. */
+	if (mount_make(in->sb->plan, &mounting, err) < 0)
+		return -1;
+	if (take_root(in, &sources, err) < 0 || mount_put(&mounting, &sources, err) < 0)
 		return -1;
 	return mount_enter(err);
 }

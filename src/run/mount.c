@@ -62,24 +62,13 @@ int mount_folder(const struct mounting *m, const char *target, int *ret_fd, stru
 	return fs_mkdirs_in_root(start, rest, 0755, ret_fd, err);
 }
 
-/* Attach it at the step's target, and remember it. */
-static int put_own(struct mounting *m, const struct mount_step *step, int *fd, struct err *err)
-{
-	_cleanup_fd_ int target = -1;
-
-	if (mount_folder(m, step->target, &target, err) < 0 || mnt_attach(*fd, target, err) < 0)
-		return -1;
-	m->own[m->n_own++] = (struct mount_own){step->target, TAKE_FD(*fd)};
-	return 0;
-}
-
 int mount_remember(struct mounting *m, const char *target, int fd, struct err *err)
 {
 	_cleanup_fd_ int copy = fcntl(fd, F_DUPFD_CLOEXEC, 3);
 
 	if (copy < 0)
 		return err_errno(err, errno, "cannot keep the mount at '%s'", target);
-	m->own[m->n_own++] = (struct mount_own){target, TAKE_FD(copy)};
+	m->own[m->n_own++] = (struct mount_own){.target = target, .fd = TAKE_FD(copy)};
 	return 0;
 }
 
@@ -102,21 +91,18 @@ static void split_options(char *data, struct mnt_option ret_options[MAX_OPTIONS]
 	ret_options[n] = (struct mnt_option){NULL, NULL};
 }
 
-static int step_tmpfs(struct mounting *m, const struct mount_step *step, struct err *err)
+static int make_tmpfs(const struct mount_step *step, int *ret_fd, struct err *err)
 {
 	_cleanup_arena_ struct arena *a = arena_new();
 	struct mnt_option options[MAX_OPTIONS];
-	_cleanup_fd_ int fd = -1;
 
 	split_options(arena_strdup(a, step->data ? step->data : ""), options);
-	if (mnt_new("tmpfs", options, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, &fd, err) < 0)
-		return -1;
-	return put_own(m, step, &fd, err);
+	return mnt_new("tmpfs", options, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, ret_fd, err);
 }
 
-static int step_devpts(struct mounting *m, const struct mount_step *step, struct err *err)
+static int make_devpts(const struct plan *plan, int *ret_fd, struct err *err)
 {
-	const bool many = m->plan->rung == RUNG_SUBIDS;
+	const bool many = plan->rung == RUNG_SUBIDS;
 	const struct mnt_option options[] = {
 		{"ptmxmode", "0666"},
 		{"mode", "0620"},
@@ -125,35 +111,25 @@ static int step_devpts(struct mounting *m, const struct mount_step *step, struct
 		{many ? "gid" : NULL, TTY_GID},
 		{NULL, NULL},
 	};
-	_cleanup_fd_ int fd = -1;
 
-	if (mnt_new("devpts", options, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, &fd, err) < 0)
-		return -1;
-	return put_own(m, step, &fd, err);
+	return mnt_new("devpts", options, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, ret_fd, err);
 }
 
 /* What a kernel may lack, or an outer container forbid, and a command can do without. */
-static int step_optional(struct mounting *m, const struct mount_step *step, const char *type,
-			 struct err *err)
+static void make_optional(const struct mount_step *step, const char *type, int *ret_fd)
 {
 	uint64_t attributes = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
-	_cleanup_fd_ int fd = -1;
 	struct err why = {0};
 
 	if (step->readonly)
 		attributes |= MOUNT_ATTR_RDONLY;
-	if (mnt_new(type, NULL, attributes, &fd, &why) < 0) {
+	if (mnt_new(type, NULL, attributes, ret_fd, &why) < 0)
 		log_debug("'%s' is left out: %s", step->target, why.msg);
-		return 0;
-	}
-	return put_own(m, step, &fd, err);
 }
 
-static int step_proc(struct mounting *m, const struct mount_step *step, struct err *err)
+static int make_proc(int *ret_fd, struct err *err)
 {
-	_cleanup_fd_ int fd = -1;
-
-	if (mnt_new("proc", NULL, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC, &fd,
+	if (mnt_new("proc", NULL, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC, ret_fd,
 		    err) < 0) {
 		/* The kernel gives a new one only to who can see an old one whole:
 		 * mount_too_revealing() in fs/namespace.c. */
@@ -162,7 +138,7 @@ static int step_proc(struct mounting *m, const struct mount_step *step, struct e
 					    "be no new one; `sbx doctor` says more");
 		return -1;
 	}
-	return put_own(m, step, &fd, err);
+	return 0;
 }
 
 /* The folder of ours that holds `target`, and its last part. */
@@ -215,24 +191,20 @@ static int step_entry(const struct mounting *m, const struct mount_step *step, s
 	return 0;
 }
 
-static int step_device(const struct mounting *m, const struct mount_step *step, struct err *err)
+static int make_device(const struct mounting *m, const struct mount_step *step, int *ret_fd,
+		       struct err *err)
 {
 	const struct mount_step file = {.kind = MOUNT_FILE, .target = step->target, .mode = 0666};
 	_cleanup_fd_ int source = open(step->source, O_PATH | O_CLOEXEC);
-	_cleanup_fd_ int tree = -1;
-	_cleanup_fd_ int target = -1;
-	const char *rest;
-	int start = mount_start(m, step->target, &rest); /* borrowed */
 	struct stat st;
 
 	if (source < 0 || fstat(source, &st) < 0)
 		return err_errno(err, errno, "cannot open the host's '%s'", step->source);
 	if (!S_ISCHR(st.st_mode))
 		return err_set(err, "cannot use the host's '%s': it is no device", step->source);
-	if (step_entry(m, &file, err) < 0 || mnt_clone(source, false, &tree, err) < 0 ||
-	    fs_open_in_root(start, rest, O_PATH | O_NOFOLLOW, 0, &target, err) < 0)
+	if (step_entry(m, &file, err) < 0)
 		return -1;
-	return mnt_attach(tree, target, err);
+	return mnt_clone(source, false, ret_fd, err);
 }
 
 /* Cover it with something empty; `protect`: with itself, read-only.  What is not there needs none. */
@@ -270,57 +242,167 @@ static int step_cover(const struct mounting *m, const struct mount_step *step, s
 	return mnt_attach(tree, target, err);
 }
 
-static int do_step(struct mounting *m, const struct mount_step *step, int source, struct err *err)
+/* Does a step before it mount something of the host's over its place? */
+static bool is_covered(const struct plan *plan, const struct mount_step *step)
+{
+	for (const struct mount_step *s = plan->mounts; s < step; s++)
+		if (s->kind == MOUNT_BIND && path_is_under(step->target, s->target))
+			return true;
+	return false;
+}
+
+static int make_entry(const struct mounting *m, const struct mount_step *step, int *ret_made,
+		      struct err *err)
+{
+	const char *rest;
+
+	if (mount_start(m, step->target, &rest) < 0 || is_covered(m->plan, step))
+		return 0;
+	if (step->kind == MOUNT_DEV)
+		return make_device(m, step, ret_made, err);
+	*ret_made = MADE_ALL;
+	return step_entry(m, step, err);
+}
+
+/* *ret_made stays as it is where the step needs the root. */
+static int make(const struct mounting *m, const struct mount_step *step, int *ret_made,
+		struct err *err)
 {
 	switch (step->kind) {
 	case MOUNT_TMPFS:
-		return step_tmpfs(m, step, err);
-	case MOUNT_BIND:
-		return mount_bind(m, step, source, err);
-	case MOUNT_DEV:
-		return step_device(m, step, err);
+		return make_tmpfs(step, ret_made, err);
 	case MOUNT_DEVPTS:
-		return step_devpts(m, step, err);
-	case MOUNT_MQUEUE:
-		return step_optional(m, step, "mqueue", err);
-	case MOUNT_SYSFS:
-		return step_optional(m, step, "sysfs", err);
+		return make_devpts(m->plan, ret_made, err);
 	case MOUNT_PROC:
-		return step_proc(m, step, err);
-	case MOUNT_MASK:
-	case MOUNT_READONLY:
-		return step_cover(m, step, err);
+		return make_proc(ret_made, err);
+	case MOUNT_MQUEUE:
+	case MOUNT_SYSFS:
+		make_optional(step, step->kind == MOUNT_SYSFS ? "sysfs" : "mqueue", ret_made);
+		if (*ret_made < 0)
+			*ret_made = MADE_ALL;
+		return 0;
+	case MOUNT_DEV:
 	case MOUNT_LINK:
 	case MOUNT_DIR:
 	case MOUNT_FILE:
-		return step_entry(m, step, err);
+		return make_entry(m, step, ret_made, err);
+	case MOUNT_BIND:
+	case MOUNT_MASK:
+	case MOUNT_READONLY:
+		return 0;
 	}
 	return err_set(err, "unknown kind of mount");
 }
 
-static void mounting_done(struct mounting *m)
+/* What later steps put into it starts from there. */
+static void own_it(struct mounting *m, const struct mount_step *step, int fd)
 {
-	for (size_t i = 0; i < m->n_own; i++)
-		cleanup_fd(&m->own[i].fd);
-	cleanup_fd(&m->root);
-	free(m->own);
+	m->own[m->n_own++] = (struct mount_own){.target = step->target, .fd = fd, .borrowed = true};
 }
 
-int mount_all(const struct plan *plan, const struct sources *sources, struct err *err)
+int mount_make(const struct plan *plan, struct mounting *ret, struct err *err)
 {
-	__attribute__((cleanup(mounting_done))) struct mounting m = {
-		.plan = plan, .root = open("root", O_PATH | O_DIRECTORY | O_CLOEXEC)};
+	struct mounting *m = ret;
 
-	m.own = xcalloc(plan->n_mounts + 1, sizeof(*m.own));
-	if (m.root < 0)
-		return err_errno(err, errno, "cannot open the root");
+	*m = (struct mounting){.plan = plan, .root = -1};
+	m->own = xcalloc(plan->n_mounts + 1, sizeof(*m->own));
+	m->made = xcalloc(plan->n_mounts + 1, sizeof(*m->made));
+	for (size_t i = 0; i < plan->n_mounts; i++)
+		m->made[i] = MADE_NOTHING;
 	for (size_t i = 0; i < plan->n_mounts; i++) {
 		const struct mount_step *step = &plan->mounts[i];
 
-		if (do_step(&m, step, sources->step[i], err) < 0)
+		if (make(m, step, &m->made[i], err) < 0)
+			return source_failed(step, err);
+		if (m->made[i] >= 0 && step->kind != MOUNT_DEV)
+			own_it(m, step, m->made[i]);
+	}
+	return 0;
+}
+
+static int put_device(const struct mounting *m, const struct mount_step *step, int tree,
+		      struct err *err)
+{
+	_cleanup_fd_ int target = -1;
+	const char *rest;
+	int start = mount_start(m, step->target, &rest); /* borrowed */
+
+	if (fs_open_in_root(start, rest, O_PATH | O_NOFOLLOW, 0, &target, err) < 0)
+		return -1;
+	return mnt_attach(tree, target, err);
+}
+
+static int put_filesystem(struct mounting *m, const struct mount_step *step, int fd,
+			  struct err *err)
+{
+	_cleanup_fd_ int target = -1;
+
+	if (mount_folder(m, step->target, &target, err) < 0 || mnt_attach(fd, target, err) < 0)
+		return -1;
+	own_it(m, step, fd);
+	return 0;
+}
+
+static int put(struct mounting *m, const struct mount_step *step, int *made, int source,
+	       struct err *err)
+{
+	switch (step->kind) {
+	case MOUNT_BIND:
+		return mount_bind(m, step, source, err);
+	case MOUNT_MASK:
+	case MOUNT_READONLY:
+		return step_cover(m, step, err);
+	case MOUNT_DEV:
+		if (*made < 0 && make_device(m, step, made, err) < 0)
+			return -1;
+		return put_device(m, step, *made, err);
+	case MOUNT_LINK:
+	case MOUNT_DIR:
+	case MOUNT_FILE:
+		return step_entry(m, step, err);
+	case MOUNT_TMPFS:
+	case MOUNT_DEVPTS:
+	case MOUNT_PROC:
+	case MOUNT_MQUEUE:
+	case MOUNT_SYSFS:
+		return put_filesystem(m, step, *made, err);
+	}
+	return err_set(err, "unknown kind of mount");
+}
+
+int mount_put(struct mounting *m, const struct sources *sources, struct err *err)
+{
+	const struct plan *plan = m->plan;
+
+	m->root = open("root", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (m->root < 0)
+		return err_errno(err, errno, "cannot open the root");
+	/* In their order again: what one step has mounted the next ones find. */
+	m->n_own = 0;
+	for (size_t i = 0; i < plan->n_mounts; i++) {
+		const struct mount_step *step = &plan->mounts[i];
+
+		if (m->made[i] != MADE_ALL && put(m, step, &m->made[i], sources->step[i], err) < 0)
 			return source_failed(step, err);
 	}
 	return 0;
+}
+
+void mounting_done(struct mounting *m)
+{
+	/* A zeroed one has made nothing. */
+	if (!m || !m->made)
+		return;
+	for (size_t i = 0; i < m->n_own; i++)
+		if (!m->own[i].borrowed)
+			cleanup_fd(&m->own[i].fd);
+	for (size_t i = 0; i < m->plan->n_mounts; i++)
+		if (m->made[i] >= 0)
+			cleanup_fd(&m->made[i]);
+	cleanup_fd(&m->root);
+	free(m->own);
+	free(m->made);
+	*m = (struct mounting){0};
 }
 
 int mount_enter(struct err *err)

@@ -6,13 +6,27 @@
 #ifndef SBX_RUN_MOUNT_H
 #define SBX_RUN_MOUNT_H
 
+#include <stdbool.h>
+#include <stddef.h>
+
 #include "plan/plan.h"
 
 struct err;
 struct sources;
 
-/* The plan's steps in order, over root/ of the building ground, which is the current folder. */
-int mount_all(const struct plan *plan, const struct sources *sources, struct err *err);
+struct mounting;
+
+/*
+ * The plan's steps, in two parts.  First what needs no root: the new filesystems, which are nowhere yet,
+ * and what is made in them.  Then all in their order, over root/ of the building ground, which is the
+ * current folder by then.  Between the two the mount namespace may change.  *ret is done with after a
+ * failure, too, of either.
+ */
+int mount_make(const struct plan *plan, struct mounting *ret, struct err *err);
+int mount_put(struct mounting *m, const struct sources *sources, struct err *err);
+
+/* Made zeroed. */
+void mounting_done(struct mounting *m);
 
 /* Make root/ the root; nothing of the host's stays.  The current folder is then "/". */
 int mount_enter(struct err *err);
@@ -24,11 +38,17 @@ int mount_enter(struct err *err);
 struct mount_own {
 	const char *target;
 	int fd;
+	bool borrowed; /* of made[] */
 };
+
+#define MADE_NOTHING (-1)
+#define MADE_ALL (-2) /* there is nothing left to do */
 
 struct mounting {
 	const struct plan *plan;
-	int root;
+	int root; /* -1 at first */
+	/* For each step what mount_make has made of it: a mount that is to be put there, or one of these. */
+	int *made;
 	struct mount_own *own; /* room for one each step */
 	size_t n_own;
 };

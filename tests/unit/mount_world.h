@@ -40,12 +40,16 @@ static inline struct plan plan_of(const struct world *w, struct mount_step *step
 /* As pid 1 and the supervisor together do it. */
 static inline int mount_sources(const struct plan *plan, struct err *err)
 {
+	struct mounting mounting = {0};
 	struct sources sources = {0};
 	int r;
 
 	if (sources_open(plan, &sources, err) < 0)
 		return -1;
-	r = mount_all(plan, &sources, err);
+	r = mount_make(plan, &mounting, err);
+	if (r == 0)
+		r = mount_put(&mounting, &sources, err);
+	mounting_done(&mounting);
 	sources_done(&sources);
 	return r;
 }

@@ -180,8 +180,10 @@ static int fail_with_place(const struct world *w)
 	struct plan plan = plan_of(w, &step, 1);
 	struct err err = {0};
 
+	plan.n_mounts = 0;
 	REQUIRE_MESSAGE(mount_sources(&plan, &err),
 			"cannot open the root: No such file or directory");
+	plan.n_mounts = 1;
 	REQUIRE(make_ground() == 0);
 	REQUIRE(mount_sources(&plan, &err) < 0);
 	REQUIRE(str_starts(err.msg, "sbx.ini:7: cannot mount at '/tmp': cannot make a 'tmpfs' "
@@ -295,9 +297,20 @@ static void the_nearest_own_mount_is_where_a_path_starts(void **state)
 	assert_string_equal(rest, "/running");
 }
 
+static void nothing_made_can_be_done_with(void **state)
+{
+	struct mounting zero = {0};
+
+	(void)state;
+	mounting_done(NULL);
+	mounting_done(&zero);
+	assert_null(zero.made);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		TEST(nothing_made_can_be_done_with),
 		TEST(folders_of_its_own_are_filled),
 		TEST(devices_are_the_hosts_and_terminals_its_own),
 		TEST(a_false_device_is_refused),
