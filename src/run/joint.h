@@ -1,5 +1,5 @@
 /*
- * joint — two connected TCP sockets, made to look like one connection.
+ * joint — two connected stream sockets, of TCP or Unix, made to look like one connection.
  *
  * What comes in at one end goes out at the other by splice(2): its bytes are never copied to this
  * process.  An end of file is passed on as such (half-close), a reset as a reset; who reads slowly slows
@@ -39,7 +39,7 @@ bool joints_work(struct joints *r);
 /* How many of this tag there are. */
 uint32_t joints_count(const struct joints *r, uint32_t tag);
 
-/* Close a socket so that its peer sees a reset. */
+/* Close a socket so that its peer sees a reset, if it is of TCP. */
 void joint_reset(int fd);
 
 #endif

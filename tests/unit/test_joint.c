@@ -274,6 +274,48 @@ static void what_is_removed_is_not_called(void **state)
 	loop_done(&loop);
 }
 
+/* As run/relay has them: TCP outside, or Unix, and Unix inside. */
+static void unix_sockets_are_joined_too(void **state)
+{
+	struct joined *j = xcalloc(1, sizeof(*j));
+	static char block[100000];
+	struct err err = {0};
+	size_t got = 0;
+	ssize_t n;
+	int x[2];
+	int y[2];
+
+	(void)state;
+	(void)signal(SIGPIPE, SIG_IGN);
+	assert_int_equal(loop_init(&j->loop, &err), 0);
+	joints_init(&j->joints, &j->loop);
+	world_pair(x);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, y), 0);
+	assert_int_equal(fcntl(x[1], F_SETFL, O_NONBLOCK), 0);
+	joints_start(&j->joints, x[1], y[1], 0);
+	j->a = x[0];
+	j->b = y[0];
+	assert_int_equal(send(j->b, "inside", 6, 0), 6);
+	run_on(j);
+	assert_int_equal(recv(j->a, block, sizeof(block), 0), 6);
+	assert_int_equal(send(j->a, block, sizeof(block), 0), sizeof(block));
+	assert_int_equal(shutdown(j->a, SHUT_WR), 0);
+	do {
+		run_on(j);
+		n = recv(j->b, block, sizeof(block), MSG_DONTWAIT);
+		got += n > 0 ? (size_t)n : 0;
+	} while (n != 0);
+	assert_int_equal(got, sizeof(block));
+	/* The other way is open yet. */
+	assert_int_equal(send(j->b, "more", 4, 0), 4);
+	assert_int_equal(shutdown(j->b, SHUT_WR), 0);
+	run_on(j);
+	assert_int_equal(recv(j->a, block, sizeof(block), 0), 4);
+	assert_int_equal(recv(j->a, block, sizeof(block), 0), 0);
+	assert_int_equal(j->joints.n, 0);
+	joined_free(j);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -282,6 +324,7 @@ int main(void)
 		cmocka_unit_test(a_reset_is_passed_on),
 		cmocka_unit_test(who_reads_slowly_slows_the_other_down),
 		cmocka_unit_test(many_slow_readers_do_not_stop_another),
+		cmocka_unit_test(unix_sockets_are_joined_too),
 		cmocka_unit_test(an_empty_one_can_be_done_with),
 		cmocka_unit_test(what_is_removed_is_not_called),
 	};
