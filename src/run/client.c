@@ -27,9 +27,6 @@
 /* How long an end may take before it is helped on: asked, then SIGTERM, then SIGKILL. */
 #define STOP_MS 6000
 
-/* A question is answered at once, unless what runs inside has stopped whoever would answer. */
-#define INFO_MS 5000
-
 /* One that ends just now is waited for. */
 #define HOLD_MS 2000
 
@@ -172,22 +169,10 @@ int client_start(const struct plan *plan, const struct env *env,
 
 int client_info(int sock, struct client_info *ret, struct err *err)
 {
-	struct pollfd fd = {.fd = sock, .events = POLLIN};
 	struct proto_msg msg = {0};
-	int r = 0;
 
-	if (proto_send(sock, PROTO_INFO, &msg, NULL, 0) == 0) {
-		if (poll(&fd, 1, INFO_MS) == 0) {
-			(void)err_errno(err, ETIMEDOUT, "cannot ask the sandbox");
-			return err_hint(err, "it may have been stopped from inside: sbx stop ends "
-					     "it");
-		}
-		r = proto_recv(sock, &msg, NULL, NULL, err);
-	}
-	if (r < 0)
+	if (proto_ask(sock, PROTO_INFO, &msg, NULL, err) < 0)
 		return -1;
-	if (r == 0)
-		return err_errno(err, EAGAIN, "cannot ask the sandbox: it is ending");
 	if (msg.type != PROTO_INFO_IS)
 		return err_set(err, "cannot ask the sandbox: it answered something else");
 	*ret = (struct client_info){

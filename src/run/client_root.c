@@ -4,7 +4,6 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -20,9 +19,6 @@
 #include "run/client.h"
 #include "run/proto.h"
 
-/* The answer is there at once, unless what runs inside has stopped whoever would give it. */
-#define ROOT_MS 5000
-
 /* Whoever is root inside can hand out what he likes, of what he has: it must be a folder, and nothing else. */
 static int check_folder(int fd, struct err *err)
 {
@@ -36,22 +32,13 @@ static int check_folder(int fd, struct err *err)
 
 static int ask_root(int sock, int *ret_fd, struct err *err)
 {
-	struct pollfd p = {.fd = sock, .events = POLLIN};
 	_cleanup_fd_ int fd = -1;
 	struct proto_msg msg = {0};
-	int errnum;
 
-	if (proto_send(sock, PROTO_SHOW_ROOT, &msg, NULL, 0) < 0)
-		return err_errno(err, EAGAIN, "the sandbox is ending");
-	if (poll(&p, 1, ROOT_MS) != 1) {
-		(void)err_errno(err, ETIMEDOUT, "cannot ask the sandbox");
-		return err_hint(err, "it may have been stopped from inside: sbx stop ends it");
-	}
-	if (proto_recv_fd(sock, &msg, &fd, NULL, err) < 0)
+	if (proto_ask(sock, PROTO_SHOW_ROOT, &msg, &fd, err) < 0)
 		return -1;
-	errnum = msg.u.err.errnum;
 	if (msg.type == PROTO_FAILED)
-		return err_errno(err, errnum > 0 && errnum < 4096 ? errnum : EPROTO,
+		return err_errno(err, proto_failed_errno(&msg),
 				 "cannot ask the sandbox for its root");
 	if (msg.type != PROTO_ROOT_IS)
 		return err_set(err, "cannot ask the sandbox for its root: it runs an older sbx");

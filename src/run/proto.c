@@ -1,12 +1,16 @@
 #include "run/proto.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/mem.h"
 #include "base/proc.h"
 #include "base/str.h"
+
+/* How long whoever should answer is waited for. */
+#define ANSWER_MS 5000
 
 /* argv is NULL, not empty. */
 #define NO_ARGV UINT32_MAX
@@ -139,18 +143,45 @@ void proto_answer_fd(int sock, enum proto_type type, int fd)
 	(void)proto_send(sock, PROTO_FAILED, &msg, NULL, 0);
 }
 
-int proto_recv_fd(int sock, struct proto_msg *ret, int *ret_fd, size_t *ret_nfds, struct err *err)
+static int ending(struct err *err)
 {
+	return err_errno(err, EAGAIN, "cannot ask the sandbox: it is ending");
+}
+
+int proto_ask(int sock, enum proto_type type, struct proto_msg *msg, int *ret_fd, struct err *err)
+{
+	struct pollfd answer = {.fd = sock, .events = POLLIN};
 	int fds[PROC_MAX_FDS];
 	size_t n = 0;
-	int r = proto_recv(sock, ret, fds, &n, err);
+	int r;
 
+	if (proto_send(sock, type, msg, NULL, 0) < 0)
+		return errno == EPIPE || errno == ECONNRESET
+			       ? ending(err)
+			       : err_errno(err, errno, "cannot ask the sandbox");
+	do
+		r = poll(&answer, 1, ANSWER_MS);
+	while (r < 0 && errno == EINTR);
+	if (r <= 0) {
+		(void)err_errno(err, ETIMEDOUT, "cannot ask the sandbox");
+		return err_hint(err, "it may have been stopped from inside: sbx stop ends it");
+	}
+	r = proto_recv(sock, msg, fds, &n, err);
 	if (r <= 0)
-		return r < 0 ? -1 : err_errno(err, EAGAIN, "the sandbox is ending");
-	for (size_t i = 1; i < n; i++)
+		return r < 0 ? -1 : ending(err);
+	for (size_t i = ret_fd ? 1 : 0; i < n; i++)
 		(void)close(fds[i]);
-	*ret_fd = n > 0 ? fds[0] : -1;
-	if (ret_nfds)
-		*ret_nfds = n;
+	if (ret_fd)
+		*ret_fd = n > 0 ? fds[0] : -1;
 	return 0;
+}
+
+int proto_failed_errno(const struct proto_msg *msg)
+{
+	const int errnum = msg->u.err.errnum;
+
+	if (errnum <= 0 || errnum >= 4096)
+		return EPROTO;
+	/* That one is for a sandbox that is ending; of a socket it means that its backlog is full. */
+	return errnum == EAGAIN ? ECONNREFUSED : errnum;
 }

@@ -138,9 +138,13 @@ int proto_recv(int sock, struct proto_msg *ret, int *ret_fds, size_t *ret_nfds, 
 void proto_answer_fd(int sock, enum proto_type type, int fd);
 
 /*
- * An answer with which a descriptor comes: the first one, or -1, the others are closed; *ret_nfds (or NULL) is
- * how many came.  An end of file is a failure (EAGAIN): the sandbox is ending.
+ * Ask for something that is answered at once with *msg, and perhaps a descriptor: *ret_fd is the first one, or -1; with
+ * NULL none is taken.  Whoever should answer may have been stopped from inside: it is waited for some seconds.
+ * errnum EAGAIN: the sandbox is ending.  PROTO_FAILED is an answer, too; its texts are untrusted.
  */
-int proto_recv_fd(int sock, struct proto_msg *ret, int *ret_fd, size_t *ret_nfds, struct err *err);
+int proto_ask(int sock, enum proto_type type, struct proto_msg *msg, int *ret_fd, struct err *err);
+
+/* The errno of PROTO_FAILED: one that there is, and not EAGAIN. */
+int proto_failed_errno(const struct proto_msg *msg);
 
 #endif

@@ -179,47 +179,70 @@ static void a_message_passes_with_its_fds(void **state)
 	assert_int_equal(close(socks[1]), 0);
 }
 
-/* The other side went away with a message unread: that is an end of file, too. */
-static void one_descriptor_of_an_answer(void **state)
+static void a_question_is_answered(void **state)
 {
 	struct proto_msg msg = {0};
 	struct err err = {0};
 	const int before = count_fds();
 	int socks[2];
-	size_t n = 9;
 	int fd = 9;
 
 	(void)state;
 	pair(socks);
 	assert_int_equal(proto_send(socks[0], PROTO_ROOT_IS, &msg, socks, 2), 0);
-	assert_int_equal(proto_recv_fd(socks[1], &msg, &fd, &n, &err), 0);
+	msg.number = 7;
+	assert_int_equal(proto_ask(socks[1], PROTO_SHOW_ROOT, &msg, &fd, &err), 0);
 	assert_int_equal(msg.type, PROTO_ROOT_IS);
-	assert_int_equal(n, 2);
+	assert_int_equal(msg.number, 0);
+	/* Of two the first. */
 	assert_int_equal(count_fds(), before + 3);
 	assert_int_equal(close(fd), 0);
+	assert_int_equal(proto_recv(socks[0], &msg, NULL, NULL, &err), 1);
+	assert_true(msg.type == PROTO_SHOW_ROOT && msg.number == 7);
 
 	assert_int_equal(proto_send(socks[0], PROTO_FAILED, &msg, NULL, 0), 0);
-	assert_int_equal(proto_recv_fd(socks[1], &msg, &fd, NULL, &err), 0);
+	assert_int_equal(proto_ask(socks[1], PROTO_DIAL, &msg, &fd, &err), 0);
 	assert_int_equal(fd, -1);
+	assert_int_equal(proto_send(socks[0], PROTO_INFO_IS, &msg, socks, 1), 0);
+	assert_int_equal(proto_ask(socks[1], PROTO_INFO, &msg, NULL, &err), 0);
+	assert_int_equal(count_fds(), before + 2);
 
 	proto_answer_fd(socks[0], PROTO_DIALLED, socks[0]);
-	assert_int_equal(proto_recv_fd(socks[1], &msg, &fd, &n, &err), 0);
-	assert_true(msg.type == PROTO_DIALLED && n == 1);
+	assert_int_equal(proto_ask(socks[1], PROTO_DIAL, &msg, &fd, &err), 0);
+	assert_true(msg.type == PROTO_DIALLED && fd >= 0);
 	assert_int_equal(close(fd), 0);
 	proto_answer_fd(socks[0], PROTO_DIALLED, -1);
-	assert_int_equal(proto_recv_fd(socks[1], &msg, &fd, &n, &err), 0);
-	assert_true(msg.type == PROTO_FAILED && n == 0 && msg.u.err.errnum == EBADF);
+	assert_int_equal(proto_ask(socks[1], PROTO_DIAL, &msg, &fd, &err), 0);
+	assert_true(msg.type == PROTO_FAILED && fd == -1);
+	assert_int_equal(proto_failed_errno(&msg), EBADF);
 	assert_string_equal(msg.u.err.msg,
 			    "the sandbox cannot pass a descriptor on: Bad file descriptor");
 
 	assert_int_equal(close(socks[0]), 0);
-	assert_int_equal(proto_recv_fd(socks[1], &msg, &fd, &n, &err), -1);
+	assert_int_equal(proto_ask(socks[1], PROTO_DIAL, &msg, &fd, &err), -1);
 	assert_int_equal(err.errnum, EAGAIN);
-	assert_non_null(strstr(err.msg, "the sandbox is ending"));
+	assert_true(str_starts(err.msg, "cannot ask the sandbox: it is ending"));
 	assert_int_equal(close(socks[1]), 0);
 	assert_int_equal(count_fds(), before);
 }
 
+static void an_errno_is_one(void **state)
+{
+	struct proto_msg msg = {0};
+
+	(void)state;
+	assert_int_equal(proto_failed_errno(&msg), EPROTO);
+	msg.u.err.errnum = -1;
+	assert_int_equal(proto_failed_errno(&msg), EPROTO);
+	msg.u.err.errnum = 4096;
+	assert_int_equal(proto_failed_errno(&msg), EPROTO);
+	msg.u.err.errnum = EAGAIN;
+	assert_int_equal(proto_failed_errno(&msg), ECONNREFUSED);
+	msg.u.err.errnum = EMFILE;
+	assert_int_equal(proto_failed_errno(&msg), EMFILE);
+}
+
+/* The other side went away with a message unread: that is an end of file, too. */
 static void a_reset_is_an_end(void **state)
 {
 	struct proto_msg msg = {0};
@@ -294,7 +317,8 @@ int main(void)
 		cmocka_unit_test(the_longest_body),
 		cmocka_unit_test(a_damaged_body_is_refused),
 		cmocka_unit_test(a_message_passes_with_its_fds),
-		cmocka_unit_test(one_descriptor_of_an_answer),
+		cmocka_unit_test(a_question_is_answered),
+		cmocka_unit_test(an_errno_is_one),
 		cmocka_unit_test(a_reset_is_an_end),
 		cmocka_unit_test(another_version_is_refused),
 		cmocka_unit_test(a_message_too_long_is_refused),
