@@ -44,8 +44,11 @@ static int read_line(FILE *from, const char *what, struct buf *ret, struct err *
 	char line[WORD_MAX];
 	size_t n;
 
-	if (!fgets(line, sizeof(line), from))
-		return err_set(err, "cannot read the %s: there is none", what);
+	if (!fgets(line, sizeof(line), from)) {
+		(void)err_set(err, "cannot read the %s: there is none", what);
+		return err_hint(err, "give it on standard input, in a line: … --password-stdin "
+				     "REGISTRY <FILE");
+	}
 	n = strcspn(line, "\r\n");
 	if (line[n] == '\0' && n + 1 == sizeof(line))
 		return err_set(err, "the %s is too long", what);

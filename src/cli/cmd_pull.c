@@ -85,11 +85,16 @@ static int pull(const struct cli *cli, const void *values, struct err *err)
 		.platform = v->platform,
 	};
 	struct remote_result result;
+	const char *full = NULL;
 	struct image_ref ref;
 
 	if (image_ref_parse(cli->a, cli->args.v[0], &ref, err) < 0) {
 		err->kind = ERR_USAGE;
 		(void)err_prefix(err, "'%s'", cli->args.v[0]);
+		if (images_name(cli->a, cli->args.v[0], true, &full, NULL) == 0)
+			return err_hint(err,
+					"sbx pull REGISTRY/NAME[:TAG]; docker's name of that is %s",
+					full);
 		return err_hint(err, "sbx pull REGISTRY/NAME[:TAG]");
 	}
 	if (store_open(cli->a, &w.store, err) < 0 ||

@@ -110,6 +110,7 @@ static int push(const struct cli *cli, const void *values, struct err *err)
 			.cert_dir = v->cert_dir},
 	};
 	struct remote_result result = {0};
+	const char *full = NULL;
 	int r;
 
 	job.what.w = &job.w;
@@ -117,6 +118,11 @@ static int push(const struct cli *cli, const void *values, struct err *err)
 	if (image_ref_parse(cli->a, cli->args.v[0], &job.ref, err) < 0) {
 		err->kind = ERR_USAGE;
 		(void)err_prefix(err, "'%s'", cli->args.v[0]);
+		if (images_name(cli->a, cli->args.v[0], true, &full, NULL) == 0)
+			return err_hint(
+				err,
+				"sbx push REGISTRY/NAME[:TAG] [WHAT]; docker's name of that is %s",
+				full);
 		return err_hint(err, "sbx push REGISTRY/NAME[:TAG] [WHAT]");
 	}
 	if (read_form(v->compress, &job.what, err) < 0 || store_open(cli->a, &job.w.store, err) < 0)

@@ -83,6 +83,17 @@ static bool is_tag(const char *s, size_t n)
 	return true;
 }
 
+/* Docker's short names mean its own registry; here each names one. */
+static int no_registry(const char *s, struct err *err)
+{
+	const bool name = (*s >= 'a' && *s <= 'z') || (*s >= '0' && *s <= '9');
+
+	return err_hint(err,
+			"write host, dir:PATH, tar:PATH, oci:PATH, layer:DIGEST, or an image with "
+			"its registry, such as docker.io/%s%s",
+			name && strchr(s, '/') ? "" : "library/", name ? s : "debian:12");
+}
+
 /* Split off the registry: the text before the first '/', if it looks like one. */
 static int check_registry(const char *s, const char **ret_path, struct err *err)
 {
@@ -93,13 +104,12 @@ static int check_registry(const char *s, const char **ret_path, struct err *err)
 	if (!slash || (!colon && !memchr(s, '.', n) &&
 		       !(n == strlen("localhost") && memcmp(s, "localhost", n) == 0))) {
 		err_set(err, "it names no registry");
-		return err_hint(err,
-				"write host, dir:PATH, tar:PATH, oci:PATH, layer:DIGEST, or an "
-				"image with its registry, such as "
-				"registry.example/library/debian:12");
+		return no_registry(s, err);
 	}
-	if (!is_domain(s, colon ? (size_t)(colon - s) : n))
-		return err_set(err, "'%.*s' is not a registry's name", (int)n, s);
+	if (!is_domain(s, colon ? (size_t)(colon - s) : n)) {
+		err_set(err, "'%.*s' is not a registry's name", (int)n, s);
+		return no_registry("", err);
+	}
 	if (colon && !is_port(colon + 1, (size_t)(slash - colon - 1)))
 		return err_set(err, "'%.*s' is not a port", (int)(slash - colon - 1), colon + 1);
 	*ret_path = slash + 1;

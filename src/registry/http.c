@@ -294,6 +294,30 @@ static int errnum_of(CURLcode code)
 	}
 }
 
+static int hint_of(CURLcode code, struct err *err)
+{
+	switch ((int)code) {
+	case CURLE_COULDNT_RESOLVE_HOST:
+		return err_hint(err, "look at its name; where that is right, this machine has no "
+				     "network, or no name server that knows it");
+	case CURLE_COULDNT_RESOLVE_PROXY:
+		return err_hint(err, "look at the variables https_proxy, http_proxy and all_proxy");
+	case CURLE_COULDNT_CONNECT:
+		return err_hint(err, "nothing answers there: look at its name and port, and "
+				     "whether it runs");
+	case CURLE_OPERATION_TIMEDOUT:
+		return err_hint(err, "it, or the network up to it, stands still: try once more "
+				     "later");
+	case CURLE_PEER_FAILED_VERIFICATION:
+		return err_hint(err,
+				"its certificate is of an authority that this machine does not "
+				"know, or of another host: --cert-dir DIR names a folder with "
+				"the authority's certificate (*.crt)");
+	default:
+		return -1;
+	}
+}
+
 static int failed(const struct exchange *x, CURLcode code, const char *text, struct err *err)
 {
 	if (x->why.msg[0] != '\0') {
@@ -304,12 +328,7 @@ static int failed(const struct exchange *x, CURLcode code, const char *text, str
 		return err_errno(err, ECANCELED, "%.300s", x->call->url);
 	err_set(err, "%.300s: %s", x->call->url, text[0] ? text : curl_easy_strerror(code));
 	err->errnum = errnum_of(code);
-	if (code == CURLE_PEER_FAILED_VERIFICATION)
-		return err_hint(err,
-				"its certificate is of an authority that this machine does not "
-				"know, or of another host: --cert-dir DIR names a folder with "
-				"the authority's certificate (*.crt)");
-	return -1;
+	return hint_of(code, err);
 }
 
 int http_call(struct http *h, struct arena *a, const struct http_call *call,

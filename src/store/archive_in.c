@@ -294,19 +294,30 @@ static int take_entry(struct archive_in *in, struct untar *u, const struct untar
 	return 0;
 }
 
+/* Not even its first entry can be read. */
+static int no_archive(struct err *err)
+{
+	if (err->errnum != EBADMSG)
+		return -1;
+	(void)err_set(err, "it is no archive");
+	return err_hint(err, "sbx load takes what `sbx save`, `podman save`, `docker save` or "
+			     "`skopeo copy` wrote");
+}
+
 int archive_in_tar(struct archive_in *in, untar_read_fn read_fn, void *ctx, struct err *err)
 {
 	_cleanup_untar_ struct untar *u = NULL;
+	bool first = true;
 
 	in->folder = -1;
 	if (untar_open(read_fn, ctx, &limits, &u, err) < 0)
-		return -1;
-	for (;;) {
+		return no_archive(err);
+	for (;; first = false) {
 		struct untar_entry e;
 		bool end = false;
 
 		if (untar_next(u, &e, &end, err) < 0)
-			return -1;
+			return first ? no_archive(err) : -1;
 		if (end)
 			return 0;
 		if (take_entry(in, u, &e, err) < 0)

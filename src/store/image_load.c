@@ -148,5 +148,8 @@ int image_load(struct archive_in *in, struct image_loaded **ret, size_t *ret_n, 
 		return load_oci(in, ret, ret_n, err);
 	if (in->docker.p)
 		return image_load_docker(in, ret, ret_n, err);
-	return oci_bad(err, "it has neither 'index.json' nor 'manifest.json', so it is no image");
+	(void)oci_bad(err, "it has neither 'index.json' nor 'manifest.json', so it is no image");
+	return err_hint(err,
+			"the files of a root, in a tar, are a base as they are: sbx init --base "
+			"tar:FILE; in a folder: dir:FOLDER");
 }

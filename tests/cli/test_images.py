@@ -2,10 +2,12 @@
 """Images in and out: what sbx writes, other people's tools read, and the other way round; what is damaged is refused,
 and nothing of it stays."""
 
+import gzip
 import json
 import os
 import shutil
 import stat
+import tarfile
 import tempfile
 
 import harness
@@ -368,6 +370,16 @@ def test_messages():
         history.refused(p.sbx("load", "nothing"), 125,
                         "cannot open 'nothing': No such file or directory",
                         "sbx load takes a file or a folder; 'sbx pull' gets images from registries")
+        for name, text in (("text", b"hello\n"), ("empty", b""), ("random", os.urandom(9000)), ("text.gz", gzip.compress(b"x"))):
+            with open(p.path(name), "wb") as f:
+                f.write(text)
+            history.refused(p.sbx("load", name), 125, f"cannot load '{name}': it is no archive",
+                            "sbx load takes what `sbx save`, `podman save`, `docker save` or `skopeo copy` wrote")
+        with tarfile.open(p.path("root.tar"), "w") as tar:
+            tar.add(p.path("text"), "etc/text")
+        history.refused(p.sbx("load", "root.tar"), 125,
+                        "cannot load 'root.tar': it has neither 'index.json' nor 'manifest.json', so it is no image",
+                        "the files of a root, in a tar, are a base as they are: sbx init --base tar:FILE; in a folder: dir:FOLDER")
         history.refused(p.sbx("images", "-d", "x"), 125,
                         "cannot remove the image 'localhost/x:latest': No such file or directory",
                         "'sbx images' lists them")

@@ -332,11 +332,23 @@ def test_not_there():
         equal(p.sbx("pull", f"{r.host}/me/none:1").ok(FAILED).err,
               f"sbx: error: the registry '{r.host}' has no '1' in 'me/none'\nhint: look at its name and tag; what "
               f"is not public needs a login, too: sbx login {r.host}\n", "a name")
-        for words, hint in (("pull", "sbx pull REGISTRY/NAME[:TAG]"), ("push", "sbx push REGISTRY/NAME[:TAG] [WHAT]")):
-            match(r"it names no registry\nhint: " + re.escape(hint) + "$",
-                  p.sbx(words, "debian:12").ok(USAGE).err, words)
+        for words, name, hint in (
+                ("pull", "debian:12", "sbx pull REGISTRY/NAME[:TAG]; docker's name of that is docker.io/library/debian:12"),
+                ("push", "me/x", "sbx push REGISTRY/NAME[:TAG] [WHAT]; docker's name of that is docker.io/me/x:latest"),
+                ("pull", "Debian", "sbx pull REGISTRY/NAME[:TAG]"), ("push", "Debian", "sbx push REGISTRY/NAME[:TAG] [WHAT]")):
+            match(r"it names no registry\nhint: " + re.escape(hint) + "$", p.sbx(words, name).ok(USAGE).err, words)
         host = r.host
-    match(f"cannot use the registry '{host}'", p.sbx("pull", f"{host}/a:1", cwd="/").ok(FAILED).err, "nobody there")
+    with Project() as p:
+        gone = f"cannot use the registry '{host}': .*\nhint: nothing answers there: look at its name and port, and whether it runs$"
+        p.write("Containerfile", f"FROM {host}/a:1\n")
+        for words in (["pull", f"{host}/a:1"], ["build", "-f", "Containerfile"], ["login", "-u", "me", "--password-stdin", host]):
+            match(gone, p.sbx(*words, stdin=b"x\n").ok(FAILED).err, f"nobody there: {words}")
+        match("cannot use the registry 'r.invalid': .*\nhint: look at its name; where that is right, this machine has no network, "
+              "or no name server that knows it$", p.sbx("pull", "r.invalid/a").ok(FAILED).err, "no such name")
+        match("\nhint: look at the variables https_proxy, http_proxy and all_proxy$",
+              p.sbx("pull", "r.invalid/a", env=dict(p.env, https_proxy="http://p.invalid:1")).ok(FAILED).err, "no such proxy")
+        match("cannot read the password: there is none\nhint: give it on standard input, in a line: … --password-stdin "
+              "REGISTRY <FILE", p.sbx("login", "-u", "me", "--password-stdin", host).ok(FAILED).err, "no password")
 
 
 if __name__ == "__main__":

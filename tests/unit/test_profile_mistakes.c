@@ -28,9 +28,9 @@ struct mistake {
 #define HEX64 HEX8 HEX8 HEX8 HEX8 HEX8 HEX8 HEX8 HEX8
 #define UPPER64 HEX8 HEX8 HEX8 HEX8 HEX8 HEX8 HEX8 "0123456F"
 #define NAME_HINT "a name is of letters, digits and '_', and does not begin with a digit"
-#define IMAGE_HINT                                                                      \
+#define HUB(x)                                                                          \
 	"write host, dir:PATH, tar:PATH, oci:PATH, layer:DIGEST, or an image with its " \
-	"registry, such as registry.example/library/debian:12"
+	"registry, such as docker.io/library/" x
 #define PART_HINT \
 	"an image's name is of lower-case letters, digits and single '.', '_' or '-' between them"
 #define INSIDE_HINT \
@@ -153,13 +153,13 @@ static const struct mistake mistakes[] = {
 	{"[base]\nimage = hots", "sbx.ini:2: bad value 'hots' of 'image': it names no registry",
 	 "did you mean 'host'?"},
 	{"[base]\nimage = debian", "sbx.ini:2: bad value 'debian' of 'image': it names no registry",
-	 IMAGE_HINT},
-	{"[base]\nimage = debian:12",
-	 "sbx.ini:2: bad value 'debian:12' of 'image': it names no registry", IMAGE_HINT},
+	 HUB("debian")},
 	{"[base]\nimage = --bind=/",
-	 "sbx.ini:2: bad value '--bind=/' of 'image': it names no registry", IMAGE_HINT},
-	{"[base]\nimage = library/debian:12",
-	 "sbx.ini:2: bad value 'library/debian:12' of 'image': it names no registry", IMAGE_HINT},
+	 "sbx.ini:2: bad value '--bind=/' of 'image': it names no registry", HUB("debian:12")},
+	{"[base]\nimage = library/x",
+	 "sbx.ini:2: bad value 'library/x' of 'image': it names no registry", HUB("x")},
+	{"[base]\nimage = ./x",
+	 "sbx.ini:2: bad value './x' of 'image': '.' is not a registry's name", HUB("debian:12")},
 	{"[base]\nimage = dir:",
 	 "sbx.ini:2: bad value 'dir:' of 'image': there is no path behind the ':'", ""},
 	{"[base]\nimage = layer:abc",
@@ -192,7 +192,7 @@ static const struct mistake mistakes[] = {
 	 "sbx.ini:2: bad value 'registry.example:99999/a' of 'image': '99999' is not a port", ""},
 	{"[base]\nimage = registry..example/a",
 	 "sbx.ini:2: bad value 'registry..example/a' of 'image': 'registry..example' is not a registry's name",
-	 ""},
+	 HUB("debian:12")},
 	{"[base]\nimage = https://registry.example/a",
 	 "sbx.ini:2: bad value 'https://registry.example/a' of 'image': it is an address of the web, not an image's name",
 	 "leave out what stands before the registry's name"},
