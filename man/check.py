@@ -26,7 +26,7 @@ def helped(sbx, *command):
     """What --help says: the synopsis, the lines of options, the names of commands."""
     text = subprocess.run([sbx, *command, "--help"], check=True, stdout=subprocess.PIPE,
                           encoding="utf-8").stdout
-    usage = re.match(r"usage: (.*)\n", text).group(1)
+    usage = " ".join(re.match(r"usage: (.*(?:\n {7}\S.*)*)\n", text).group(1).split())
     options = [" ".join(m.split()) for m in re.findall(r"^ +((?:-\w, )?--[\w-]+(?: [A-Z]+)?)(?:  |$)", text, re.M)]
     return usage, options, re.findall(r"^  ([a-z]+) ", text, re.M)
 

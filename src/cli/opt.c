@@ -8,6 +8,7 @@
 #include "base/str.h"
 
 #define HELP_COLUMN 24
+#define HELP_WIDTH 80
 
 /* What one parse needs at hand. */
 struct parse {
@@ -200,9 +201,49 @@ void opt_synopsis(const struct opt_table *t, struct buf *ret)
 		buf_printf(ret, " %s", t->args);
 }
 
+/* The length of the next word; in a synopsis "[-e NAME]" is one. */
+static size_t word_length(const char *text, bool brackets)
+{
+	size_t depth = 0;
+	size_t n = 0;
+
+	for (; text[n] && (text[n] != ' ' || depth > 0) && text[n] != '\n'; n++) {
+		depth += brackets && text[n] == '[';
+		depth -= depth > 0 && text[n] == ']';
+	}
+	return n;
+}
+
+/* Words, broken where a line would be too long; `indent` blanks are before all lines but the first. */
+static void fill(struct buf *ret, const char *text, size_t column, size_t indent, bool brackets)
+{
+	while (*text) {
+		size_t blanks = strspn(text, " \n");
+		size_t n = word_length(text + blanks, brackets);
+
+		/* Lines in the source may end anywhere; behind a full stop are two blanks. */
+		if (memchr(text, '\n', blanks))
+			buf_adds(ret, text[-1] == '.' ? "  " : " ");
+		else
+			buf_add(ret, text, blanks);
+		column += blanks;
+		if (column + n > HELP_WIDTH && n > 0) {
+			while (ret->len > 0 && ret->p[ret->len - 1] == ' ')
+				ret->len--;
+			buf_printf(ret, "\n%*s", (int)indent, "");
+			column = indent;
+		}
+		buf_add(ret, text + blanks, n);
+		column += n;
+		text += blanks + n;
+	}
+	buf_adds(ret, "\n");
+}
+
 static void help_line(const struct opt *o, struct buf *ret)
 {
 	size_t start = ret->len;
+	size_t used;
 
 	if (o->letter)
 		buf_printf(ret, "  -%c, --%s", o->letter, o->name);
@@ -210,19 +251,35 @@ static void help_line(const struct opt *o, struct buf *ret)
 		buf_printf(ret, "      --%s", o->name);
 	if (o->arg)
 		buf_printf(ret, " %s", o->arg);
+	used = ret->len - start;
+	if (used + 1 < HELP_COLUMN)
+		buf_printf(ret, "%*s", (int)(HELP_COLUMN - used), "");
+	else
+		buf_printf(ret, "\n%*s", HELP_COLUMN, "");
+	fill(ret, o->help, HELP_COLUMN, HELP_COLUMN, false);
+}
 
-	size_t used = ret->len - start;
-
-	buf_printf(ret, "%*s%s\n", used < HELP_COLUMN ? (int)(HELP_COLUMN - used) : 2, "", o->help);
+/* What is in columns is as it is written. */
+static bool has_columns(const char *text)
+{
+	return strstr(text, "   ") != NULL;
 }
 
 void opt_help(const struct opt_table *t, struct buf *ret)
 {
 	static const struct opt help = {"help", 'h', NULL, 0, "show this text"};
+	const char *details = t->details ? t->details : t->summary;
+	_cleanup_buf_ struct buf synopsis = {0};
 
 	buf_adds(ret, "usage: ");
-	opt_synopsis(t, ret);
-	buf_printf(ret, "\n\n%s\n\n", t->details ? t->details : t->summary);
+	opt_synopsis(t, &synopsis);
+	fill(ret, synopsis.p, strlen("usage: "), strlen("usage: "), true);
+	buf_adds(ret, "\n");
+	if (has_columns(details))
+		buf_printf(ret, "%s\n", details);
+	else
+		fill(ret, details, 0, 0, false);
+	buf_adds(ret, "\n");
 	for (const struct opt *o = t->opts; o->name; o++)
 		help_line(o, ret);
 	help_line(&help, ret);

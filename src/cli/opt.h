@@ -65,7 +65,7 @@ int opt_word(const char *command, const char *word, const char *const *words, st
 /* "sbx run [-e NAME] [--root] [--] CMD [ARG ...]", without a newline. */
 void opt_synopsis(const struct opt_table *t, struct buf *ret);
 
-/* The whole text of `sbx COMMAND --help`. */
+/* The whole text of `sbx COMMAND --help`, for 80 columns: details without columns are filled anew. */
 void opt_help(const struct opt_table *t, struct buf *ret);
 
 #endif

@@ -3,9 +3,10 @@
 
 import json
 import os
+import re
 
 import harness
-from harness import Project, absent, equal, match, read_until
+from harness import Project, absent, check, equal, match, read_until
 
 FAILED, USAGE = 125, 2
 
@@ -30,6 +31,16 @@ def test_commands():
         refused(p.sbx("xyzzy"), USAGE, "unknown command 'xyzzy'", "sbx --help lists the commands")
         refused(p.sbx(), USAGE, "no command was given", "sbx --help lists the commands")
         refused(p.sbx("help", "entr"), USAGE, "unknown command 'entr'", "did you mean 'sbx enter'?")
+
+
+def test_help_is_no_wider_than_a_terminal():
+    """Each command's help has lines of at most 80 columns."""
+    with Project() as p:
+        texts = [p.sbx("--help").ok().out]
+        texts += [p.sbx(name, "--help").ok().out for name in re.findall("^  ([a-z]+) ", texts[0], re.M)]
+        check(len(texts) > 30, f"{len(texts)} texts")
+        for text in texts:
+            equal([line for line in text.splitlines() if len(line) > 80], [], text)
 
 
 def test_run_without_a_command():

@@ -266,7 +266,8 @@ static void test_texts(void **state)
 				 "shows options\n"
 				 "\n"
 				 "  -e, --env NAME        the environment\n"
-				 "  -C, --directory-of-start DIR  act as if started there\n"
+				 "  -C, --directory-of-start DIR\n"
+				 "                        act as if started there\n"
 				 "  -r, --root            be root\n"
 				 "      --list            only list\n"
 				 "  -h, --help            show this text\n");
@@ -277,6 +278,46 @@ static void test_texts(void **state)
 				 "  -h, --help            show this text\n");
 }
 
+/* Nothing is wider than a terminal; what is in brackets is in one line, columns are as they are. */
+static void test_width(void **state)
+{
+	static const struct opt many[] = {
+		{"one-of-them", 0, "A VALUE", 0,
+		 "a text that is much too long to be in one line beside the name of the option"},
+		{"another-one", 'a', NULL, 0, "short"},
+		{0},
+	};
+	_cleanup_buf_ struct buf b = {0};
+	struct opt_table t = {
+		.name = "wide",
+		.opts = many,
+		.args = "[several words in brackets] | MORE ... [NAMES]",
+		.details =
+			"One line of the source that ends\nsomewhere.  Another sentence, behind two "
+			"blanks.\nA third one.",
+	};
+
+	(void)state;
+	opt_help(&t, &b);
+	assert_string_equal(
+		b.p,
+		"usage: sbx wide [--one-of-them A VALUE] [-a] [several words in brackets] | MORE\n"
+		"       ... [NAMES]\n"
+		"\n"
+		"One line of the source that ends somewhere.  Another sentence, behind two\n"
+		"blanks.  A third one.\n"
+		"\n"
+		"      --one-of-them A VALUE\n"
+		"                        a text that is much too long to be in one line beside the\n"
+		"                        name of the option\n"
+		"  -a, --another-one     short\n"
+		"  -h, --help            show this text\n");
+	t.details = "add     to it\nrm      from it";
+	buf_done(&b);
+	opt_help(&t, &b);
+	assert_non_null(strstr(b.p, "\n\nadd     to it\nrm      from it\n\n"));
+}
+
 #define OPT_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -285,7 +326,7 @@ int main(void)
 		OPT_TEST(test_nothing),        OPT_TEST(test_values),  OPT_TEST(test_odd_values),
 		OPT_TEST(test_end_of_options), OPT_TEST(test_unknown), OPT_TEST(test_bad_values),
 		OPT_TEST(test_counts),         OPT_TEST(test_help),    OPT_TEST(test_texts),
-		OPT_TEST(test_words),
+		OPT_TEST(test_words),          OPT_TEST(test_width),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
