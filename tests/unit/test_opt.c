@@ -308,8 +308,8 @@ static void test_width(void **state)
 		"blanks.  A third one.\n"
 		"\n"
 		"      --one-of-them A VALUE\n"
-		"                        a text that is much too long to be in one line beside the\n"
-		"                        name of the option\n"
+		"                        a text that is much too long to be in one line beside\n"
+		"                        the name of the option\n"
 		"  -a, --another-one     short\n"
 		"  -h, --help            show this text\n");
 	t.details = "add     to it\nrm      from it";
