@@ -151,10 +151,13 @@ static int own_upper(const struct plan *plan, struct err *err)
 		return err_errno(err, errno, "cannot look at '%s/%s'", plan->env_dir, plan->upper);
 	if (st.st_uid == 0 && st.st_gid == 0)
 		return 0;
-	if (fchownat(upper, "", 0, 0, AT_EMPTY_PATH) < 0)
-		return err_errno(err, errno, "cannot give '%s/%s' to root", plan->env_dir,
-				 plan->upper);
-	return 0;
+	if (fchownat(upper, "", 0, 0, AT_EMPTY_PATH) == 0)
+		return 0;
+	(void)err_errno(err, errno, "cannot give '%s/%s' to root", plan->env_dir, plan->upper);
+	if (errno != EPERM)
+		return -1;
+	return err_hint(err, "its filesystem knows no subordinate ids (NFS does not): set "
+			     "XDG_DATA_HOME to a folder on a local one");
 }
 
 /* The folders below the upper one, the topmost first.  The stand-ins lie right over the base, or the image. */

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -148,12 +149,22 @@ static int open_sub(const struct store *s, const char *name, int *ret_fd, struct
 	return 0;
 }
 
+/* An overlay says by them what a folder hides: without, deletions would be lost. */
+static int check_attributes(int fd, struct err *err)
+{
+	static const char name[] = "user.sbx.probe";
+
+	if (fsetxattr(fd, name, "", 0, 0) < 0 || fremovexattr(fd, name) < 0)
+		return err_errno(err, errno, "cannot keep attributes of files there");
+	return 0;
+}
+
 static int make_parts(int tmp_fd, const char *tmp, const struct env *e, struct err *err)
 {
 	_cleanup_fd_ int fd = -1;
 	_cleanup_fd_ int home = -1;
 
-	if (make_dir(tmp_fd, tmp, 0700, &fd, err) < 0)
+	if (make_dir(tmp_fd, tmp, 0700, &fd, err) < 0 || check_attributes(fd, err) < 0)
 		return -1;
 	/* upper is what shows as "/" inside, so it has the mode of a root folder. */
 	if (make_dir(fd, e->upper, 0755, NULL, err) < 0 ||

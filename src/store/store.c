@@ -34,6 +34,10 @@ int store_hint(struct err *err)
 				"free some space ('sbx gc' removes what nothing needs, 'sbx du' "
 				"shows what there is), or set "
 				"XDG_DATA_HOME to a folder on another filesystem");
+	case ENOTSUP:
+		return err_hint(err,
+				"the store needs a filesystem with user attributes (user.*): set "
+				"XDG_DATA_HOME to a folder on one");
 	case ENOTDIR:
 	case EEXIST:
 		return err_hint(err, "move away what is in the way, or set XDG_DATA_HOME to "

@@ -264,6 +264,32 @@ def test_data_folder_of_no_permission():
         match(re.escape(folder), result.err, "the message has the path")
 
 
+def test_data_folder_on_a_file_system_without_subordinate_ids():
+    """Where nobody but the user can own a file, as on NFS that squashes root: an error, its hint, and nothing half-made."""
+    if not harness.has_subids():
+        return  # there is no other owner
+    for name in ("fuse-overlayfs", "fusermount3"):
+        harness.need_program(name)
+    with Project() as p:
+        parts = {name: os.path.join(p.parent, name) for name in ("lower", "upper", "work", "there")}
+        for path in parts.values():
+            os.mkdir(path)
+        options = "lowerdir={lower},upperdir={upper},workdir={work}".format(**parts)
+        mounted = harness.command(["fuse-overlayfs", "-o", options, parts["there"]])
+        if mounted.status != 0:
+            harness.diagnose(f"an ordinary user cannot mount here: {mounted.err}")
+            return
+        try:
+            env = dict(p.env, XDG_DATA_HOME=os.path.join(parts["there"], "data"))
+            result = p.run("true", env=env)
+            refused(result, r"cannot give '.*/upper.1' to root: Operation not permitted",
+                    r"its filesystem knows no subordinate ids \(NFS does not\): set XDG_DATA_HOME to a folder on a local one")
+            equal(p.sbx("fsck", env=env).ok().err, "sbx: the store is sound\n", "the store")
+            p.sbx("rm", "-f", env=env).ok()
+        finally:
+            harness.command(["fusermount3", "-u", parts["there"]]).ok()
+
+
 def test_data_home_that_is_relative_or_missing():
     """A relative XDG_DATA_HOME is not used (XDG base directory specification); a missing one is made."""
     with Project() as p:

@@ -9,7 +9,8 @@ from harness import check, equal, limit
 FOLDERS = {"host": ("/opt/t", "/etc/init.d", "/etc/pam.d", "/etc/security", "/etc/skel", "/etc/systemd",
                     "/usr/share/common-licenses", "/usr/share/bug"),
            "dir": ("/opt", "/var/tmp")}
-CROWD = 100_000
+# With one id nothing is other than with many, but for the time.
+CROWD = 100_000 if harness.has_subids() or layers.SOAK else 5_000
 
 
 def without_sockets(lines):
@@ -88,7 +89,7 @@ def test_round_trip_of_a_running_environment():
 
 @limit(300)
 def test_a_crowd():
-    """100,000 files in one folder: committed, changed, and back."""
+    """100,000 files in one folder (5,000 with one id): committed, changed, and back."""
     with layers.project() as p:
         layers.as_root(p, f"python3 inside.py crowd /opt/crowd {CROWD}").ok()
         p.sbx("stop")

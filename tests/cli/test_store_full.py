@@ -12,7 +12,7 @@ import sys
 
 import harness
 import layers
-from harness import Skip, check, equal, limit
+from harness import Skip, check, equal, limit, match
 
 INSIDE = "SBX_TEST_FULL"
 FINER = 8 if layers.SOAK else 1
@@ -116,6 +116,27 @@ def test_commit_in_a_full_store():
 def test_running_commit_in_a_full_store():
     """A commit of a running one copies; where there is no room it fails, and nothing is lost."""
     steps(["commit", "-m", "x"], 512 // FINER, warm=True)
+
+
+@limit(60)
+def test_a_store_without_attributes():
+    """On a file system that keeps no user attributes no environment is made, and the hint says what is needed."""
+    if INSIDE not in os.environ:
+        raise Skip("no user namespaces for this user")
+    path = os.path.join(harness.base(), "bare")
+    os.makedirs(path)
+    subprocess.run(["mount", "-t", "ramfs", "bare", path], check=True)
+    try:
+        with layers.project() as p:
+            p.env["XDG_DATA_HOME"] = os.path.join(path, "data")
+            done = p.run("true").ok(125)
+            match(r"cannot make the environment '.*': cannot keep attributes of files there: Operation not supported",
+                  done.err, "the message")
+            match(r"hint: the store needs a filesystem with user attributes \(user.\*\): set XDG_DATA_HOME to a folder on one",
+                  done.err, "the hint")
+            equal([os.listdir(os.path.join(path, "data/sbx", name)) for name in ("envs", "tmp")], [[], []], "what is left")
+    finally:
+        subprocess.run(["umount", "-l", path], check=False)
 
 
 @limit(600)
