@@ -287,14 +287,28 @@ static int named_twice(const char *word, size_t colon, const char *env, struct e
 }
 
 /* Which of the two is inside, and in which environment. */
+/* A tar on the standard streams, as podman and docker have it, is what tar itself is for. */
+static int stream(bool in, struct err *err)
+{
+	(void)err_kind(err, ERR_USAGE, "cannot copy %s '-': no stream is copied",
+		       in ? "from" : "to");
+	return in ? err_hint(err, "sbx run -- tar -C DIR -xf - <FILE unpacks a tar inside; ./- is "
+				  "a file of that name")
+		  : err_hint(err, "sbx run -- tar -C DIR -cf - NAME >FILE makes a tar of what is "
+				  "inside; ./- is a file of that name");
+}
+
 static int read_words(struct arena *a, const char *const *words, struct where *where,
 		      struct job *ret, struct err *err)
 {
 	size_t colons[2];
 	bool inside[2];
 
-	for (int i = 0; i < 2; i++)
+	for (int i = 0; i < 2; i++) {
+		if (str_eq(words[i], "-"))
+			return stream(i == 0, err);
 		inside[i] = is_inside(words[i], &colons[i]);
+	}
 	if (inside[0] == inside[1]) {
 		(void)err_kind(err, ERR_USAGE, "cannot copy '%s' to '%s': %s of them is inside",
 			       words[0], words[1], inside[0] ? "each" : "none");

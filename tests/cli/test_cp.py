@@ -154,6 +154,14 @@ def test_refused():
         refused(p.sbx("cp", "f", "g"), USAGE, "cannot copy 'f' to 'g': none of them is inside", which)
         refused(p.sbx("cp", ":f", ":g"), USAGE, "cannot copy ':f' to ':g': each of them is inside", which)
         refused(p.sbx("cp", "f", ":"), USAGE, "cannot copy 'f' to ':': a path is empty")
+        refused(p.sbx("cp", ":/etc/passwd", "-"), USAGE, "cannot copy to '-': no stream is copied",
+                "sbx run -- tar -C DIR -cf - NAME >FILE makes a tar of what is inside; ./- is a file of that name")
+        refused(p.sbx("cp", "-", ":/etc"), USAGE, "cannot copy from '-': no stream is copied",
+                "sbx run -- tar -C DIR -xf - <FILE unpacks a tar inside; ./- is a file of that name")
+        tar = p.run("tar", "-C", "/etc", "-cf", "-", "passwd", "hostname").ok().raw
+        equal(p.run("tar", "-xvf", "-", stdin=tar).ok().out, "passwd\nhostname\n", "what the hints say")
+        p.sbx("cp", ":/etc/passwd", "./-").ok()
+        check(os.path.isfile(p.path("-")), "a file of that name")
         refused(p.sbx("cp", "-e", "one", "f", "two:/opt/f"), USAGE,
                 "cannot copy with 'two:/opt/f' and -e one: both name an environment",
                 "two:/opt/f alone, or -e one with ':/opt/f'")
