@@ -123,10 +123,29 @@ static int streams_back(struct streams *s, struct err *err)
 
 /* ---- building ---- */
 
+/*
+ * localhost/FOLDER:latest; where another project whose folder is called so has that name for its own, with some digits
+ * of this one's path.
+ */
+static const char *own_ref(struct build *b, const char *project)
+{
+	const char *ref = build_default_ref(b->a, project);
+	const char *colon = strrchr(ref, ':');
+	char digest[DIGEST_HEX + 1];
+	struct image other;
+
+	if (image_get(b->a, b->store, ref, &other, NULL) < 0 ||
+	    !str_starts(other.source, "build ") ||
+	    str_eq(other.source, images_built_by(b->a, project)))
+		return ref;
+	digest_sha256(project, strlen(project), digest);
+	return arena_printf(b->a, "%.*s-%.8s%s", (int)(colon - ref), ref, digest, colon);
+}
+
 static int build_it(struct build *b, const struct build_profile *in, struct base *ret,
 		    struct err *err)
 {
-	const char *ref = in->ref ? in->ref : build_default_ref(b->a, in->project);
+	const char *ref = in->ref ? in->ref : own_ref(b, in->project);
 	const struct build_stage *stage;
 	char manifest[DIGEST_HEX + 1];
 

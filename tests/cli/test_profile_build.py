@@ -33,6 +33,26 @@ def manifest(p, env="default"):
 
 
 @harness.limit(120)
+def test_two_of_one_name():
+    """Two projects whose folders have one name: each result has a name of its own, and keeps it."""
+    steps = NO_NET + "[build]\nrun = echo %s >/etc/which\n"
+    with Project(steps % "one") as p:
+        other = os.path.join(p.parent, "more/proj")
+        os.makedirs(other)
+        with open(os.path.join(other, "sbx.ini"), "w", encoding="ascii") as f:
+            f.write(steps % "two")
+        match("built 'localhost/proj:latest'", p.sbx("build").ok().err, "the first")
+        for _ in range(2):
+            name = match("built '(localhost/proj-[0-9a-f]{8}:latest)'", p.sbx("build", "-C", other).ok().err, "the second").group(1)
+            match("built 'localhost/proj:latest'", p.sbx("build").ok().err, "the first, again")
+        names = p.sbx("images").ok().out
+        check("localhost/proj:latest " in names and name + " " in names, names)
+        equal([p.run("cat", "/etc/which").ok().out, p.sbx("run", "-C", other, "cat", "/etc/which").ok().out],
+              ["one\n", "two\n"], "what they stand on")
+        p.sbx("stop", "-C", other)
+        p.sbx("rm", "-f", "-C", other).ok()
+
+
 def test_the_first_run_builds():
     """The steps are done in their order, before the first command; what it prints is its own alone."""
     with project() as p:
