@@ -131,12 +131,15 @@ static const char *own_ref(struct build *b, const char *project)
 {
 	const char *ref = build_default_ref(b->a, project);
 	const char *colon = strrchr(ref, ':');
+	const char *by = images_built_by(b->a, "");
 	char digest[DIGEST_HEX + 1];
 	struct image other;
 
-	if (image_get(b->a, b->store, ref, &other, NULL) < 0 ||
-	    !str_starts(other.source, "build ") ||
-	    str_eq(other.source, images_built_by(b->a, project)))
+	if (image_get(b->a, b->store, ref, &other, NULL) < 0 || !str_starts(other.source, by))
+		return ref;
+	/* What a project that is gone has left, anybody's may take the place of. */
+	if (str_eq(other.source + strlen(by), project) ||
+	    access(other.source + strlen(by), F_OK) < 0)
 		return ref;
 	digest_sha256(project, strlen(project), digest);
 	return arena_printf(b->a, "%.*s-%.8s%s", (int)(colon - ref), ref, digest, colon);
