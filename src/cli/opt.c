@@ -58,6 +58,12 @@ static const char *title(const struct parse *p)
 	return p->table->name[0] ? arena_printf(p->a, "sbx %s", p->table->name) : "sbx";
 }
 
+/* Those of sbx itself (main.c), which no command has. */
+static int before_command(const struct parse *p, const char *option, struct err *err)
+{
+	return err_hint(err, "it stands before the command: sbx %s %s", option, p->table->name);
+}
+
 static int unknown_option(const struct parse *p, const char *name, struct err *err)
 {
 	struct strv names = {0};
@@ -66,6 +72,9 @@ static int unknown_option(const struct parse *p, const char *name, struct err *e
 		strv_push(p->a, &names, o->name);
 	strv_push(p->a, &names, "help");
 	err_kind(err, ERR_USAGE, "unknown option '--%s' of '%s'", name, title(p));
+	if (p->table->name[0] &&
+	    (str_eq(name, "quiet") || str_eq(name, "debug") || str_eq(name, "version")))
+		return before_command(p, arena_printf(p->a, "--%s", name), err);
 
 	const char *near = str_nearest(name, (const char *const *)names.v);
 
@@ -103,6 +112,16 @@ static int parse_long(struct parse *p, const char *word, struct err *err)
 	return 0;
 }
 
+static int unknown_letter(const struct parse *p, const char *letter, struct err *err)
+{
+	/* A byte of a longer character alone would be unreadable: show it all. */
+	err_kind(err, ERR_USAGE, "unknown option '-%s' of '%s'",
+		 (unsigned char)*letter < 0x80 ? arena_strndup(p->a, letter, 1) : letter, title(p));
+	if (p->table->name[0] && *letter == 'q')
+		return before_command(p, "-q", err);
+	return err_hint(err, "%s --help", title(p));
+}
+
 /* "-a", "-ab", "-eVALUE" or "-e" "VALUE"; `letters` is behind the dash. */
 static int parse_letters(struct parse *p, const char *letters, struct err *err)
 {
@@ -113,13 +132,8 @@ static int parse_letters(struct parse *p, const char *letters, struct err *err)
 			p->help = true;
 			return 0;
 		}
-		if (!o) {
-			/* A byte of a longer character alone would be unreadable: show it all. */
-			err_kind(err, ERR_USAGE, "unknown option '-%s' of '%s'",
-				 (unsigned char)*c < 0x80 ? arena_strndup(p->a, c, 1) : c,
-				 title(p));
-			return err_hint(err, "%s --help", title(p));
-		}
+		if (!o)
+			return unknown_letter(p, c, err);
 		if (!o->arg) {
 			store_flag(p, o);
 			continue;
@@ -285,10 +299,32 @@ void opt_help(const struct opt_table *t, struct buf *ret)
 	help_line(&help, ret);
 }
 
+/* What other tools call it: docker, podman, git, virtualenv, direnv. */
+static const char *known_elsewhere(const char *word, const char *const *words)
+{
+	static const char *const pairs[][2] = {
+		/* clang-format off */
+		{"activate", "enter"}, {"attach", "enter"}, {"checkout", "reset"}, {"clone", "fork"}, {"create", "init"},
+		{"delete", "rm"}, {"down", "stop"}, {"exec", "run"}, {"export", "save"}, {"history", "log"},
+		{"import", "load"}, {"info", "status"}, {"kill", "stop"}, {"ls", "list"}, {"new", "init"},
+		{"prune", "gc"}, {"ps", "list"}, {"remove", "rm"}, {"shell", "enter"}, {"start", "enter"},
+		{"trust", "allow"}, {"uninstall", "rm"}, {"up", "enter"},
+		/* clang-format on */
+	};
+
+	for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++)
+		for (size_t k = 0; str_eq(pairs[i][0], word) && words[k]; k++)
+			if (str_eq(pairs[i][1], words[k]))
+				return words[k];
+	return NULL;
+}
+
 int opt_word(const char *command, const char *word, const char *const *words, struct err *err)
 {
 	const char *blank = command[0] ? " " : "";
-	const char *near = str_nearest(word, words);
+	const char *near = known_elsewhere(word, words);
+
+	near = near ? near : str_nearest(word, words);
 
 	for (size_t i = 0; words[i]; i++)
 		if (str_eq(words[i], word))

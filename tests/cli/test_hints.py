@@ -29,6 +29,9 @@ def test_commands():
     with Project() as p:
         refused(p.sbx("entr"), USAGE, "unknown command 'entr'", "did you mean 'sbx enter'?")
         refused(p.sbx("xyzzy"), USAGE, "unknown command 'xyzzy'", "sbx --help lists the commands")
+        for word, name in (("exec", "run"), ("shell", "enter"), ("ps", "list"), ("remove", "rm"), ("create", "init"), ("clone", "fork")):
+            refused(p.sbx(word), USAGE, f"unknown command '{word}'", f"did you mean 'sbx {name}'?")
+        refused(p.sbx("stop", "-q"), USAGE, "unknown option '-q' of 'sbx stop'", "it stands before the command: sbx -q stop")
         refused(p.sbx(), USAGE, "no command was given", "sbx --help lists the commands")
         refused(p.sbx("help", "entr"), USAGE, "unknown command 'entr'", "did you mean 'sbx enter'?")
 

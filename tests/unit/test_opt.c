@@ -173,6 +173,10 @@ static void test_unknown(void **state)
 		     "did you mean '--root'?");
 	assert_usage(state, &table, WORDS("--hepl"), "unknown option '--hepl' of 'sbx demo'",
 		     "did you mean '--help'?");
+	assert_usage(state, &table, WORDS("--quiet"), "unknown option '--quiet' of 'sbx demo'",
+		     "it stands before the command: sbx --quiet demo");
+	assert_usage(state, &table, WORDS("-rq"), "unknown option '-q' of 'sbx demo'",
+		     "it stands before the command: sbx -q demo");
 	assert_usage(state, &table, WORDS("--xyzzy=1"), "unknown option '--xyzzy' of 'sbx demo'",
 		     "sbx demo --help");
 	assert_usage(state, &global, WORDS("--xyzzy"), "unknown option '--xyzzy' of 'sbx'",
@@ -247,6 +251,11 @@ static void test_words(void **state)
 	assert_int_equal(opt_word("", "lits", words, &err), -1);
 	assert_string_equal(err.msg, "unknown command 'lits'");
 	assert_string_equal(err.hint, "did you mean 'sbx list'?");
+	assert_int_equal(opt_word("port", "ls", words, &err), -1);
+	assert_string_equal(err.hint, "did you mean 'sbx port list'?");
+	/* What is called so elsewhere, but not here. */
+	assert_int_equal(opt_word("port", "exec", words, &err), -1);
+	assert_string_equal(err.hint, "sbx port --help");
 	assert_int_equal(opt_word("", "xyzzy", words, &err), -1);
 	assert_string_equal(err.hint, "sbx --help lists the commands");
 }
