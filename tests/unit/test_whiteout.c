@@ -86,6 +86,22 @@ static void test_made(void **state)
 	assert_non_null(strstr(err.msg, "cannot mark a folder as opaque"));
 }
 
+/* What fuse-overlayfs writes as the real root, who alone can. */
+static void test_opaque_by_root(void **state)
+{
+	struct diff_world *d = *state;
+	struct err err = {0};
+	bool opaque = false;
+
+	if (fsetxattr(d->upper, "trusted.overlay.opaque", "y", 1, 0) < 0)
+		skip();
+	assert_int_equal(whiteout_opaque(WHITEOUT_FUSE, d->upper, &opaque, &err), 0);
+	assert_true(opaque);
+	/* The kernel that mounts for a user does not look at it. */
+	assert_int_equal(whiteout_opaque(WHITEOUT_KERNEL, d->upper, &opaque, &err), 0);
+	assert_false(opaque);
+}
+
 /* Every dialect at once, also deep down. */
 static void fuse_upper(const struct diff_world *d, const char *where)
 {
@@ -180,6 +196,7 @@ int main(void)
 		cmocka_unit_test(test_entries),
 		cmocka_unit_test(test_bookkeeping),
 		DIFF_TEST(test_made),
+		DIFF_TEST(test_opaque_by_root),
 		DIFF_TEST(test_normalise),
 		cmocka_unit_test(test_no_attributes),
 		cmocka_unit_test(test_normalise_fails),
