@@ -327,6 +327,7 @@ static int connect_or_start(struct arena *a, struct workplace *w,
 			 w->env.id, other);
 	if (share_prepare(a, w, err) < 0)
 		return -1;
+	trusted_begin(a, w);
 	return ports_taken_start(a, w, *ret_plan, request, ret_sock, err);
 }
 

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/path.h"
 #include "base/str.h"
@@ -13,6 +14,7 @@
 #include "cli/open.h"
 #include "conf/image.h"
 #include "conf/lockfile.h"
+#include "conf/port.h"
 #include "conf/profile.h"
 #include "store/dirs.h"
 #include "store/image.h"
@@ -100,6 +102,22 @@ static void set_key(const struct workplace *w, const struct image *locked, struc
 	digest_sha256(b.p, b.len, t->key);
 }
 
+/* Code inside that came to write sbx.ini could give itself a way out. */
+static void add_network(struct arena *a, const struct workplace *w, struct trusted *t)
+{
+	const struct profile *p = w->profile;
+	struct trust_request r = {.what = "a network, of which it had none when it ran last",
+				  .at = p->net.mode_at};
+
+	/* That of the host is asked for in any case. */
+	if (p->net.mode != NET_SLIRP || p->net.mode_at.trusted ||
+	    !allow_was_closed(&w->store, w->project))
+		return;
+	if (!r.at.file)
+		r.at.file = path_join(a, w->project, PROJECT_FILE);
+	add(a, t, &r);
+}
+
 int trusted_look(struct arena *a, const struct workplace *w, struct trusted *ret, struct err *err)
 {
 	struct looking l = {.a = a, .w = w};
@@ -116,6 +134,7 @@ int trusted_look(struct arena *a, const struct workplace *w, struct trusted *ret
 	    lock_reference(a, w->profile, w->project, &l.pinned, &none) < 0)
 		l.pinned = NULL;
 	trust_requests(a, w->profile, &facts, &t.v, &t.n);
+	add_network(a, w, &t);
 	own = locked_own(a, w, &locked);
 	if (own) {
 		const struct trust_request r = {
@@ -134,6 +153,39 @@ int trusted_look(struct arena *a, const struct workplace *w, struct trusted *ret
 		return -1;
 	*ret = t;
 	return 0;
+}
+
+static void tell_ports(struct arena *a, const struct workplace *w)
+{
+	const struct profile *p = w->profile;
+	_cleanup_buf_ struct buf b = {0};
+	const char *at = NULL;
+	struct err why = {0};
+
+	for (size_t i = 0; i < p->net.ports.n; i++) {
+		const struct port_value *v = &p->net.ports.v[i];
+
+		if (v->at.trusted || !port_is_loopback(v->address))
+			continue;
+		buf_printf(&b, "%s%s:%u", b.len > 0 ? ", " : "", port_address(v), v->host);
+		at = at ? at : arena_printf(a, "%s:%d", v->at.file, v->at.line);
+	}
+	if (!at || allow_was_told(&w->store, w->project, w->digest))
+		return;
+	log_info("%s lead%s into the sandbox, for every user of this machine (%s)", b.p,
+		 strchr(b.p, ',') ? "" : "s", at);
+	if (allow_set_told(&w->store, w->project, w->digest, &why) < 0)
+		log_debug("%s", why.msg);
+}
+
+void trusted_begin(struct arena *a, const struct workplace *w)
+{
+	struct err why = {0};
+
+	if (allow_set_closed(&w->store, w->project, w->profile->net.mode == NET_NONE, &why) < 0)
+		log_warn("%s", why.msg);
+	if (!w->allowed)
+		tell_ports(a, w);
 }
 
 int trusted_allow(const struct workplace *w, const struct trusted *t, struct err *err)

@@ -27,6 +27,12 @@ struct trusted {
 /* Of a workplace with its project and profile open. */
 int trusted_look(struct arena *a, const struct workplace *w, struct trusted *ret, struct err *err);
 
+/*
+ * A sandbox of that profile begins: remember whether it has a network, and tell of what it does unasked for others
+ * to see, once for each text of the profile.
+ */
+void trusted_begin(struct arena *a, const struct workplace *w);
+
 /* Record that it is. */
 int trusted_allow(const struct workplace *w, const struct trusted *t, struct err *err);
 

@@ -3,10 +3,12 @@
 #include <fcntl.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/digest.h"
 #include "base/err.h"
+#include "base/fs.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/path.h"
@@ -90,4 +92,62 @@ int allow_put(const struct store *s, const char *project, const char *digest, st
 		return store_hint(err);
 	}
 	return 0;
+}
+
+/* ---- what is remembered without being asked ---- */
+
+/* A file beside the record; NULL: `project` is no absolute path. */
+static const char *note_name(struct arena *a, const char *project, const char *suffix)
+{
+	const char *clean = path_clean(a, project);
+	char hex[DIGEST_HEX + 1];
+
+	if (!clean)
+		return NULL;
+	digest_sha256(clean, strlen(clean), hex);
+	return arena_printf(a, "allow/%s.%s", hex, suffix);
+}
+
+bool allow_was_closed(const struct store *s, const char *project)
+{
+	_cleanup_arena_ struct arena *a = arena_new();
+	const char *name = note_name(a, project, "closed");
+
+	return name && faccessat(s->fd, name, F_OK, 0) == 0;
+}
+
+int allow_set_closed(const struct store *s, const char *project, bool closed, struct err *err)
+{
+	_cleanup_arena_ struct arena *a = arena_new();
+	const char *name = note_name(a, project, "closed");
+	_cleanup_fd_ int fd = -1;
+
+	if (!name)
+		return err_set(err, "cannot remember anything of '%s'", project);
+	if (!closed)
+		return unlinkat(s->fd, name, 0) == 0 || errno == ENOENT
+			       ? 0
+			       : err_errno(err, errno, "cannot remove '%s/%s'", s->dir, name);
+	fd = openat(s->fd, name, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+	return fd >= 0 ? 0 : err_errno(err, errno, "cannot make '%s/%s'", s->dir, name);
+}
+
+bool allow_was_told(const struct store *s, const char *project, const char *digest)
+{
+	_cleanup_arena_ struct arena *a = arena_new();
+	const char *name = note_name(a, project, "told");
+	_cleanup_buf_ struct buf text = {0};
+
+	return name && fs_read_at(s->fd, name, DIGEST_HEX, &text, NULL) == 0 && text.p &&
+	       str_eq(text.p, digest);
+}
+
+int allow_set_told(const struct store *s, const char *project, const char *digest, struct err *err)
+{
+	_cleanup_arena_ struct arena *a = arena_new();
+	const char *name = note_name(a, project, "told");
+
+	if (!name)
+		return err_set(err, "cannot remember anything of '%s'", project);
+	return fs_write_atomic(s->fd, name, digest, strlen(digest), 0600, err);
 }

@@ -41,4 +41,12 @@ int allow_get(const struct store *s, const char *project, const char *digest, bo
 	      struct err *err);
 int allow_put(const struct store *s, const char *project, const char *digest, struct err *err);
 
+/* Did the project's last sandbox have no network?  Then one is more than it had, whatever other profiles may have. */
+bool allow_was_closed(const struct store *s, const char *project);
+int allow_set_closed(const struct store *s, const char *project, bool closed, struct err *err);
+
+/* Was the user told of what a text of the profile does unasked?  `allow_set_told` puts it in place of an older one. */
+bool allow_was_told(const struct store *s, const char *project, const char *digest);
+int allow_set_told(const struct store *s, const char *project, const char *digest, struct err *err);
+
 #endif

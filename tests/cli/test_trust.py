@@ -4,6 +4,7 @@
 import hashlib
 import json
 import os
+import socket
 
 import harness
 import registries
@@ -271,6 +272,67 @@ def test_a_lock_names_no_image_of_the_own_store():
         for name in ("own", "new", "newer"):
             p.sbx("stop", "-e", name)
             p.sbx("rm", "-f", "-e", name)
+
+
+# ---- what ran before --------------------------------------------------------------------------
+
+
+def test_who_had_no_network_gives_himself_none():
+    """
+    sbx.ini is replaced outside while its sandbox runs, which ends its protection, and written to inside: without a word
+    it gets no more than it had, also in another environment, after `rm`, and by a build.
+    """
+    with Project(NO_NET) as p:
+        with p.start("run", "--", "sh", "-c", "echo ready; read x; printf '[build]\\nrun = true\\n' > sbx.ini; echo wrote; read x") as inside:
+            harness.read_until(inside.stdout, b"ready\n")
+            p.write("new", NO_NET + "; edited\n")
+            os.rename(p.path("new"), p.path("sbx.ini"))
+            inside.stdin.write(b"go\n")
+            harness.read_until(inside.stdout, b"wrote\n")
+            equal(p.read("sbx.ini"), "[build]\nrun = true\n", "what code inside wrote")
+            what = "sbx.ini: a network, of which it had none when it ran last"
+            refused(p.run("true"), what)
+            inside.stdin.write(b"end\n")
+            harness.wait_process(inside)
+        p.sbx("stop")
+        refused(p.run("true"), what)
+        refused(p.sbx("run", "--create", "-e", "two", "--", "true"), what)
+        refused(p.sbx("build"), what)
+        refused(p.sbx("lock"), what)
+        p.write("sbx.ini", "[network]\nports = 8000\n[user]\nas = self\n")
+        p.sbx("rm", "-f").ok()
+        refused(p.run("true"), what)
+        p.write("sbx.ini", "[network]\nmode = slirp\n")
+        refused(p.run("true"), "sbx.ini:2: a network, of which it had none when it ran last")
+        # As before, it is not asked for.
+        p.write("sbx.ini", NO_NET + "[env]\nset.X = 1\n")
+        p.run("true").ok()
+        p.sbx("stop")
+        p.profile("[network]\ndriver = auto\n")
+        p.run("true").ok()
+        # It had one by then: changes that ask for nothing are free again.
+        p.write("sbx.ini", "[env]\nset.X = 2\n")
+        p.sbx("stop")
+        p.run("true").ok()
+
+
+def test_ports_are_told_of_once():
+    """A port at the own loopback is not asked for, but told of, once for each text of the profile."""
+    with Project(f"[network]\nmode = none\nports = {free_port()}:80 {free_port()}:81\n") as p:
+        line = r"^sbx: (127.0.0.1:\d+, )?127.0.0.1:\d+ leads? into the sandbox, for every user of this machine \(.*sbx.ini:3\)$"
+        match(line, p.run("true").ok().err, "the first time")
+        for words in ([], ["stop"]):
+            if words:
+                p.sbx(*words).ok()
+            absent("leads? into", p.run("true").ok().err, "again")
+        p.sbx("stop")
+        p.write("sbx.ini", p.read("sbx.ini") + "; changed\n")
+        match(line, p.run("true").ok().err, "another text")
+
+
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as s:
+        return s.getsockname()[1]
 
 
 harness.main(__name__)

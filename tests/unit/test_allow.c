@@ -40,6 +40,35 @@ static void allows_one_text_of_one_project(void **state)
 	store_done(&s);
 }
 
+static void it_is_remembered_what_was(void **state)
+{
+	struct world *w = *state;
+	struct store s = {0};
+	struct err err = {0};
+
+	assert_int_equal(store_open(w->a, &s, &err), 0);
+	assert_int_equal(allow_put(&s, "/p", ONE, &err), 0);
+	assert_false(allow_was_closed(&s, "/p"));
+	assert_int_equal(allow_set_closed(&s, "/p", false, &err), 0);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(allow_set_closed(&s, "/p/", true, &err), 0);
+		assert_true(allow_was_closed(&s, "/p"));
+	}
+	assert_false(allow_was_closed(&s, "/q"));
+	assert_int_equal(allow_set_closed(&s, "/p", false, &err), 0);
+	assert_false(allow_was_closed(&s, "/p"));
+	assert_false(allow_was_told(&s, "/p", ONE));
+	assert_int_equal(allow_set_told(&s, "/p", ONE, &err), 0);
+	assert_true(allow_was_told(&s, "/p", ONE));
+	assert_false(allow_was_told(&s, "/q", ONE));
+	assert_int_equal(allow_set_told(&s, "/p", TWO, &err), 0);
+	assert_false(allow_was_told(&s, "/p", ONE));
+	assert_true(allowed(&s, "/p", ONE));
+	assert_int_equal(allow_set_closed(&s, "p", true, &err), -1);
+	assert_int_equal(allow_set_told(&s, "p", ONE, &err), -1);
+	store_done(&s);
+}
+
 static void a_damaged_record_allows_nothing(void **state)
 {
 	struct world *w = *state;
@@ -86,6 +115,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(allows_one_text_of_one_project),
+		TEST(it_is_remembered_what_was),
 		TEST(a_damaged_record_allows_nothing),
 		TEST(refuses_what_is_no_digest),
 	};
