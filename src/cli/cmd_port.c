@@ -52,11 +52,20 @@ static int no_sandbox(struct err *err)
 			"published from the start");
 }
 
+static int change_one(struct arena *a, const struct workplace *w, bool add, struct port *port,
+		      struct err *err)
+{
+	if (!add)
+		return ports_remove(&w->env, port, port, err);
+	if (ports_add(&w->env, port, port, err) < 0)
+		return ports_taken_explain(a, &w->store, &w->env, port, err);
+	return 0;
+}
+
 /* Each word in turn: what was done before one that fails, stays. */
 static int change(const struct cli *cli, const struct values *v, const struct workplace *w,
 		  struct err *err)
 {
-	const struct env *env = &w->env;
 	const bool add = str_eq(cli->args.v[0], "add");
 	const size_t n = cli->args.n - 1;
 	struct port *ports = arena_alloc(cli->a, n * sizeof(*ports));
@@ -68,10 +77,7 @@ static int change(const struct cli *cli, const struct values *v, const struct wo
 		if (parse(cli->a, cli->args.v[i + 1], add ? PORT_ANY : 0, &ports[i], err) < 0)
 			return -1;
 	for (; done < n && r == 0; done += r == 0)
-		r = add ? ports_add(env, &ports[done], &ports[done], err)
-			: ports_remove(env, &ports[done], &ports[done], err);
-	if (r < 0 && add)
-		(void)ports_taken_explain(cli->a, &w->store, env, &ports[done], err);
+		r = change_one(cli->a, w, add, &ports[done], err);
 	/* Of more than one, those before the one that failed are told too. */
 	if (add && v->json && (r == 0 || done > 0) &&
 	    out_json(ports_json(ports, done), r < 0 ? NULL : err) < 0)
