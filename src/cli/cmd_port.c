@@ -90,14 +90,14 @@ static int change(const struct cli *cli, const struct values *v, const struct wo
 	return r < 0 ? no_sandbox(err) : 0;
 }
 
-static int list(const struct cli *cli, const struct values *v, const struct env *env,
+static int list(const struct cli *cli, const struct values *v, const struct workplace *w,
 		struct err *err)
 {
 	_cleanup_buf_ struct buf b = {0};
 	struct port *ports;
 	size_t n;
 
-	if (ports_list(cli->a, env, &ports, &n, err) < 0)
+	if (ports_list(cli->a, &w->env, &ports, &n, err) < 0)
 		return no_sandbox(err);
 	if (v->json)
 		return out_json(ports_json(ports, n), err);
@@ -107,10 +107,13 @@ static int list(const struct cli *cli, const struct values *v, const struct env 
 	}
 	buf_printf(&b, "%-24s %-8s %-12s %-8s %s\n", "HOST", "INSIDE", "CONNECTIONS", "FROM",
 		   "STATE");
-	for (size_t i = 0; i < n; i++)
-		buf_printf(&b, "%-24s %-8u %-12u %-8s %s\n", ports_name(cli->a, &ports[i]),
+	for (size_t i = 0; i < n; i++) {
+		buf_printf(&b, "%-24s %-8u %-12u %-8s ", ports_name(cli->a, &ports[i]),
 			   (unsigned)ports[i].inside, (unsigned)ports[i].connections,
-			   ports[i].from_profile ? "profile" : "add", ports_state(&ports[i]));
+			   ports[i].from_profile ? "profile" : "add");
+		out_cell(&b, ports_taken_state(cli->a, &w->store, &w->env, &ports[i]), 0);
+		buf_adds(&b, "\n");
+	}
 	return out_write(&b, err);
 }
 
@@ -140,7 +143,7 @@ static int port(const struct cli *cli, const void *values, struct err *err)
 	    open_env(cli->a, &w, err) < 0)
 		return -1;
 	if (str_eq(cli->args.v[0], "list"))
-		return list(cli, v, &w.env, err);
+		return list(cli, v, &w, err);
 	return change(cli, v, &w, err);
 }
 

@@ -52,6 +52,18 @@ int ports_taken_explain(struct arena *a, const struct store *s, const struct env
 	return -1;
 }
 
+const char *ports_taken_state(struct arena *a, const struct store *s, const struct env *own,
+			      const struct port *port)
+{
+	struct env holder;
+
+	if (port->errnum != EADDRINUSE || !holder_find(a, s, own, port, &holder))
+		return ports_state(port);
+	if (str_eq(holder.project, own->project))
+		return arena_printf(a, "the environment '%s' has it", holder.name);
+	return arena_printf(a, "the environment '%s' of '%s' has it", holder.name, holder.project);
+}
+
 static bool is_taken(const struct port *port)
 {
 	struct port copy = *port;

@@ -25,4 +25,8 @@ int ports_taken_start(struct arena *a, const struct workplace *w, const struct p
 int ports_taken_explain(struct arena *a, const struct store *s, const struct env *own,
 			const struct port *port, struct err *err);
 
+/* "published", or why it is not: by which environment, where one has it. */
+const char *ports_taken_state(struct arena *a, const struct store *s, const struct env *own,
+			      const struct port *port);
+
 #endif

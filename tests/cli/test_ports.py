@@ -324,6 +324,8 @@ def test_taken_by_a_fork():
         with Server(p, env="trial"):
             equal([(e["host"], e["published"], e["trouble"]) for e in listed(p, "-e", "trial") if e["host"] == port],
                   [(port, False, "Address already in use")], "the list")
+            match(rf"^127\.0\.0\.1:{port} +7000 +0 +profile +the environment 'default' has it$",
+                  p.sbx("port", "list", "-e", "trial").ok().out, "the list for people")
             equal([e["published"] for e in listed(p, "-e", "trial") if e["host"] == own], [True], "the other port")
             # It is not there twice when the first gives it up, and is again the profile's.
             r = p.sbx("port", "add", "-e", "trial", f"{port}:7000").ok(125)

@@ -71,6 +71,12 @@ static void another_environment_keeps_it(void **state)
 	assert_int_equal(n, 2);
 	assert_int_equal(port_in(all, n, p[0].host)->errnum, 0);
 	assert_int_equal(port_in(all, n, p[1].host)->errnum, EADDRINUSE);
+	assert_string_equal(
+		ports_taken_state(w->a, &other.store, &other.env, port_in(all, n, p[1].host)),
+		"the environment 'default' has it");
+	assert_string_equal(
+		ports_taken_state(w->a, &other.store, &other.env, port_in(all, n, p[0].host)),
+		"published");
 	/* Asked for once more, it is there when the first has given it up. */
 	assert_int_equal(ports_add(&other.env, &p[1], &p[1], &err), -1);
 	(void)ports_taken_explain(w->a, &other.store, &other.env, &p[1], &err);
