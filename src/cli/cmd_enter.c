@@ -1,3 +1,5 @@
+#include <stdlib.h>
+
 #include "base/err.h"
 #include "base/path.h"
 #include "cli/command.h"
@@ -17,7 +19,7 @@ static const struct opt opts[] = {
 	OPT_DIRECTORY(struct values),
 	{"root", 0, NULL, offsetof(struct values, root), "be root inside"},
 	{"leave", 0, NULL, offsetof(struct values, leave),
-	 "end bash when its folder is outside of the project"},
+	 "end the shell when its folder is outside of the project"},
 	{0},
 };
 
@@ -26,12 +28,14 @@ static int enter(const struct cli *cli, const void *values, struct err *err)
 	const struct values *v = values;
 	struct open_command command = {.as_root = v->root};
 	_cleanup_workplace_ struct workplace w = WORKPLACE_EMPTY;
+	const char *name;
 	int status;
 
 	if (open_project(cli->a, &v->where, &w, err) < 0 || open_profile(cli->a, &w, err) < 0)
 		return -1;
-	command.env = shell_inside(
-		cli->a, w.profile->name.s ? w.profile->name.s : path_base(w.project), v->leave);
+	name = w.profile->name.s ? w.profile->name.s : path_base(w.project);
+	command.env = shell_inside(cli->a, name, v->leave);
+	command.argv = shell_inside_argv(cli->a, name, getenv("SHELL"));
 	if (open_run(cli->a, &w, &command, &status, err) < 0)
 		return -1;
 	return status;

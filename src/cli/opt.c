@@ -215,41 +215,43 @@ void opt_synopsis(const struct opt_table *t, struct buf *ret)
 		buf_printf(ret, " %s", t->args);
 }
 
-/* The length of the next word; in a synopsis "[-e NAME]" is one. */
-static size_t word_length(const char *text, bool brackets)
+/* Behind the next word; in a synopsis "[-e NAME]" is one. */
+static const char *word_end(const char *text, bool brackets)
 {
 	size_t depth = 0;
-	size_t n = 0;
 
-	for (; text[n] && (text[n] != ' ' || depth > 0) && text[n] != '\n'; n++) {
-		depth += brackets && text[n] == '[';
-		depth -= depth > 0 && text[n] == ']';
+	for (; *text && (*text != ' ' || depth > 0) && *text != '\n'; text++) {
+		depth += brackets && *text == '[';
+		depth -= depth > 0 && *text == ']';
 	}
-	return n;
+	return text;
 }
 
 /* Words, broken where a line would be too long; `indent` blanks are before all lines but the first. */
 static void fill(struct buf *ret, const char *text, size_t column, size_t indent, bool brackets)
 {
-	while (*text) {
-		size_t blanks = strspn(text, " \n");
-		size_t n = word_length(text + blanks, brackets);
+	const char *end;
 
+	for (char before = '\0'; *text; text = end) {
+		const char *word = text;
+		size_t blanks, n;
+
+		while (*word == ' ' || *word == '\n')
+			word++;
+		end = word_end(word, brackets);
+		n = (size_t)(end - word);
 		/* Lines in the source may end anywhere; behind a full stop are two blanks. */
-		if (memchr(text, '\n', blanks))
-			buf_adds(ret, text[-1] == '.' ? "  " : " ");
-		else
-			buf_add(ret, text, blanks);
-		column += blanks;
-		if (column + n > HELP_WIDTH && n > 0) {
-			while (ret->len > 0 && ret->p[ret->len - 1] == ' ')
-				ret->len--;
+		blanks = *text != '\n' ? (size_t)(word - text) : before == '.' ? 2 : 1;
+		if (column + blanks + n > HELP_WIDTH && n > 0) {
 			buf_printf(ret, "\n%*s", (int)indent, "");
 			column = indent;
+		} else {
+			buf_printf(ret, "%*s", (int)blanks, "");
+			column += blanks;
 		}
-		buf_add(ret, text + blanks, n);
+		buf_add(ret, word, n);
 		column += n;
-		text += blanks + n;
+		before = n > 0 ? end[-1] : before;
 	}
 	buf_adds(ret, "\n");
 }

@@ -101,3 +101,17 @@ const char *const *shell_inside(struct arena *a, const char *name, int leave)
 		strv_push(a, &v, "SBX_LEAVE=1");
 	return (const char *const *)v.v;
 }
+
+const char *const *shell_inside_argv(struct arena *a, const char *name, const char *shell)
+{
+	_cleanup_buf_ struct buf text = {0};
+	struct strv v = {0};
+
+	if (!shell || (!str_ends(shell, "/zsh") && !str_ends(shell, "/fish")))
+		return NULL;
+	add_replaced(&text, find(a, "inside", "sh"), "@NAME@", shell_name(a, name));
+	strv_push(a, &v, "sh");
+	strv_push(a, &v, "-c");
+	strv_push(a, &v, arena_strdup(a, text.p));
+	return (const char *const *)v.v;
+}

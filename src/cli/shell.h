@@ -31,4 +31,10 @@ const char *shell_name(struct arena *a, const char *name);
 #define SHELL_LEFT ".sbx-left"
 const char *const *shell_inside(struct arena *a, const char *name, int leave);
 
+/*
+ * Where `shell`, the user's one outside, is of those that no variable tells that: the command that starts the one inside
+ * so; else NULL.
+ */
+const char *const *shell_inside_argv(struct arena *a, const char *name, const char *shell);
+
 #endif

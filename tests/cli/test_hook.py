@@ -7,7 +7,7 @@ import re
 import harness
 from harness import NO_NET, Project, absent, check, diagnose, equal, limit, match
 from shells import PROMPT, SHELLS, ask, shell_on_pty
-from terminal import sbx_pty
+from terminal import Pty, sbx_pty
 
 FAILED, USAGE = 125, 2
 BUDGET_MS = 5
@@ -266,6 +266,31 @@ def test_auto_enter_zsh():
 def test_auto_enter_fish():
     """fish outside"""
     auto_enter("fish")
+
+
+def test_inside_zsh_and_fish():
+    """zsh and fish inside: the name in the prompt, own start-up files are read, and with --leave cd out ends them."""
+    for kind, own in (("zsh", ".zshrc"), ("fish", ".config/fish/config.fish")):
+        path = harness.need_program(kind)
+        with Project(NO_NET + f"[env]\nset.SHELL = {path}\n[profile]\nname = thesis\n") as p:
+            p.sh(f"mkdir -p ~/.config/fish && echo 'echo own start' >~/{own}").ok()
+            os.mkdir(p.path("sub"))
+            env = dict(p.env, SHELL=path, TERM="xterm")
+            for leave in ([], ["--leave"]):
+                with Pty([harness.SBX, "enter", *leave], cwd=p.path("sub"), env=env) as shell:
+                    shell.expect("own start")
+                    shell.expect(r"\(sbx:thesis\) ")
+                    shell.line('echo $container "<$SBX_LEAVE$SBX_ZSH$ZDOTDIR>"')
+                    shell.expect("sbx <>")
+                    shell.line("cd ..; echo he''re")
+                    shell.expect("here")
+                    shell.line("cd /usr/share; echo the''re")
+                    shell.expect("there")
+                    if not leave:
+                        shell.line("exit")
+                    equal(shell.wait(), 0, f"the status of {kind} {leave}")
+            equal(p.sbx("hook", "--left").ok().out, "/usr/share\n", f"where {kind} left to")
+            equal(p.sh("ls -d /tmp/.sbx-zsh* 2>&1 | grep -c zsh-").out, "0\n", "what stays in /tmp")
 
 
 def test_inside():
