@@ -45,6 +45,14 @@ struct parts {
 	pid_t supervisor, hostfs;
 };
 
+/* The supervisor, which goes on then. */
+static int tell(int sock, struct err *err)
+{
+	if (write(sock, "1", 1) != 1)
+		return err_errno(err, errno, "cannot talk to the supervisor");
+	return 0;
+}
+
 /*
  * The two helpers that map U take longest of all that a start does: first they are started, and
  * hostfs then starts beside them.
@@ -82,12 +90,14 @@ static int start(struct sandbox *sb, struct parts *ret, struct err *err)
 	/* On failure the pipe closes, and the supervisor ends. */
 	if (userns_map_begin(sb->plan, pid, &mapping, err) < 0)
 		return -1;
-	if (sb->plan->base == BASE_HOST)
+	/* What the supervisor has to do meanwhile must not keep the processor from the helpers' start. */
+	r = tell(mapped_write, err);
+	if (r == 0 && sb->plan->base == BASE_HOST)
 		r = hostfs_fork(&how, &ret->hostfs, err);
 	if (userns_map_end(&mapping, r < 0 ? NULL : err) < 0 || r < 0)
 		return -1;
-	if (write(mapped_write, "1", 1) != 1)
-		return err_errno(err, errno, "cannot talk to the supervisor");
+	if (tell(mapped_write, err) < 0)
+		return -1;
 	ret->supervisor = pid;
 	return 0;
 }

@@ -53,6 +53,7 @@ struct supervisor {
 	struct service slirp;
 	struct publish ports;
 	struct sources sources;
+	struct prefetch prefetch; /* in the meantime */
 	int net_ready_fd;
 	bool init_ready, net_ready;
 	bool up;
@@ -152,7 +153,7 @@ static int build(struct supervisor *v, struct err *err)
 	if (publish_start(&v->ports, v->sb, err) < 0)
 		return -1;
 	/* While pid 1 mounts. */
-	prefetch_first(plan, v->sb->program);
+	prefetch_first(plan, v->sb->program, &v->prefetch);
 	return 0;
 }
 
@@ -338,8 +339,12 @@ static int turn(struct supervisor *v, int timeout, struct err *err)
 		{.fd = v->ports.ready_fd, .events = POLLIN},
 		{.fd = door, .events = POLLIN},
 	};
-	int n = poll(fds, 7, timeout);
+	int n = poll(fds, 7, v->prefetch.root >= 0 ? 0 : timeout);
 
+	if (n == 0 && v->prefetch.root >= 0) {
+		(void)prefetch_step(&v->prefetch);
+		return 0;
+	}
 	if (n < 0 && errno != EINTR)
 		return err_errno(err, errno, "cannot wait for the sandbox");
 	if (n == 0)
@@ -404,6 +409,7 @@ static void tear_down(struct supervisor *v)
 	end_fuse(v);
 	(void)unlinkat(v->sb->run_fd, SANDBOX_SOCKET, 0);
 	publish_close(&v->ports, v->sb);
+	prefetch_done(&v->prefetch);
 }
 
 /* Where pid 1 has failed meanwhile, we failed because it is gone: its words are the cause. */
@@ -439,18 +445,19 @@ static int run(struct supervisor *v, struct err *err)
 	return 0;
 }
 
-static bool wait_mapped(int mapped)
+/* The next word of the guard; without one, it says itself what is wrong. */
+static bool hear_guard(int sock)
 {
 	char byte;
 	ssize_t n;
 
 	do
-		n = read(mapped, &byte, 1);
+		n = read(sock, &byte, 1);
 	while (n < 0 && errno == EINTR);
 	return n == 1;
 }
 
-_Noreturn void supervisor_main(const struct sandbox *sb, int mapped)
+_Noreturn void supervisor_main(const struct sandbox *sb, int mapping)
 {
 	struct supervisor v = {
 		.sb = sb,
@@ -459,6 +466,7 @@ _Noreturn void supervisor_main(const struct sandbox *sb, int mapped)
 		.fuse = SERVICE_NONE,
 		.slirp = SERVICE_NONE,
 		.ports = PUBLISH_NONE,
+		.prefetch = PREFETCH_NONE,
 	};
 	struct err err = {0};
 	sigset_t wanted;
@@ -476,9 +484,10 @@ _Noreturn void supervisor_main(const struct sandbox *sb, int mapped)
 		_exit(1);
 	if (v.signals < 0)
 		(void)err_errno(&err, errno, "cannot wait for signals");
+	else if (!hear_guard(mapping))
+		told = true;
 	else if (prepare(&v, &err) == 0)
-		/* The guard says what is wrong. */
-		told = !wait_mapped(mapped);
+		told = !hear_guard(mapping);
 	if (err.kind == ERR_NONE && !told)
 		(void)run(&v, &err);
 	tear_down(&v);

@@ -7,7 +7,7 @@
 
 struct sandbox;
 
-/* In the child made with U.  `mapped`: reads one byte when U is mapped.  Does not come back. */
-_Noreturn void supervisor_main(const struct sandbox *sb, int mapped);
+/* In the child made with U.  `mapping` reads a byte when that has begun, and when U is mapped.  Does not come back. */
+_Noreturn void supervisor_main(const struct sandbox *sb, int mapping);
 
 #endif

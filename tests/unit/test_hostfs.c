@@ -226,13 +226,18 @@ static int fetch(const struct world *w)
 {
 	const char *file = shown(w, "etc/ld.so.cache");
 	const char *program = shown(w, "etc/program");
+	struct prefetch zero = {0};
+	struct prefetch p;
 	_cleanup_fd_ int root = -1;
 	int pages = 0;
 
 	REQUIRE(show() == 0 && pages_of(file, CACHE_SIZE) == 0 &&
 		pages_of(program, CACHE_SIZE) == 0);
 	root = open(shown(w, "."), O_PATH | O_DIRECTORY | O_CLOEXEC);
-	prefetch(root, "program", "/none:here:/etc:/bin");
+	prefetch_begin(TAKE_FD(root), "program", "/none:here:/etc:/bin", &p);
+	while (prefetch_step(&p))
+		;
+	REQUIRE(!prefetch_step(&p));
 	for (int i = 0; i < 1000 && pages < 2 * 256; i++) {
 		(void)usleep(10000); /* polls: the kernel tells nobody that it has read ahead */
 		pages = pages_of(file, CACHE_SIZE) + pages_of(program, CACHE_SIZE);
@@ -241,9 +246,13 @@ static int fetch(const struct world *w)
 	/* Nothing there, or nothing that is a file, is nothing to wait for. */
 	REQUIRE(mkdir("no", 0755) == 0 && mkdir("no/etc", 0755) == 0);
 	REQUIRE(mkfifo("no/etc/ld.so.cache", 0644) == 0);
-	cleanup_fd(&root);
 	root = open("no", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	prefetch(root, "/no", "");
+	prefetch_begin(TAKE_FD(root), "/no", "", &p);
+	while (prefetch_step(&p))
+		;
+	prefetch_done(&p);
+	prefetch_done(&zero);
+	prefetch_done(NULL);
 	return 0;
 }
 
