@@ -4,10 +4,11 @@
  *     client       forks the guard, twice over, so that it is nobody's child
  *     guard        in the host's namespaces: makes the supervisor in U, maps U
  *     hostfs       in the host's namespaces: serves the host's root, where that is the base
- *     supervisor   in U: builds the root, starts pid 1, slirp4netns, and fuse-overlayfs where needed
+ *     supervisor   in U: forks pid 1, and when U is mapped builds the root, starts slirp4netns, and fuse-overlayfs where needed
  *     ports        in U: the broker of published ports, with a dialer in the sandbox's network; when
  *                  somebody wants one (run/broker.h)
- *     pid 1        in namespaces of U's: mounts the rest, changes to the new root, goes into V
+ *     pid 1        in namespaces of U's, which it makes meanwhile, with the filters and what needs no root:
+ *                  mounts the rest over the root, changes to it, goes into V
  *
  * The lock of the environment is held by each of them; it is free when all are gone.  Any of
  * them may die at any time: guard and supervisor clean up after each other, all others die with
