@@ -44,6 +44,9 @@ int root_build_lower(const struct plan *plan, const struct root_parts *parts, in
 
 #define ROOT_STANDIN "standin"
 
+/* What the kernel's overlay makes at each start, and does not need to find. */
+#define ROOT_WORK "env/work/work"
+
 /* The parts, for root.c alone; each works in the building ground. */
 int root_standins(const struct plan *plan, struct err *err);
 /* `overlay`: its options, of names in the building ground. */

@@ -407,6 +407,9 @@ static void tear_down(struct supervisor *v)
 	end_process(v->ports.pid);
 	end_process(v->slirp.pid);
 	end_fuse(v);
+	/* Else the next start removes it, and where the filesystem discards what becomes free it waits for that. */
+	if (v->sb->plan->driver == ROOT_KERNEL)
+		(void)unlinkat(AT_FDCWD, ROOT_WORK, AT_REMOVEDIR);
 	(void)unlinkat(v->sb->run_fd, SANDBOX_SOCKET, 0);
 	publish_close(&v->ports, v->sb);
 	prefetch_done(&v->prefetch);

@@ -57,6 +57,8 @@ static void a_sandbox_starts_runs_and_ends(void **state)
 	if (client_stop(&b.env, &err) == 0)
 		assert_int_equal(err.kind, ERR_NONE);
 	box_is_over(&b);
+	/* Nothing that the next start would have to remove. */
+	assert_int_equal(faccessat(b.env.fd, "work/work", F_OK, 0), -1);
 	assert_true(has_text(arena_printf(w->a, "%s/%s/made", b.env.dir, b.env.upper), "new\n"));
 	assert_int_equal(access(world_path(w, "root/made"), F_OK), -1);
 	box_done(&b);
