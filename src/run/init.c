@@ -210,6 +210,7 @@ static int wait_for(struct init *in, struct pollfd *fds, nfds_t n_fds)
 
 	if (n == 0 && wanted) {
 		in->served = false;
+		cleanup_fd(&in->before_v);
 		make_idle(in);
 	}
 	return n < 0 && errno != EINTR ? -1 : 0;
@@ -246,6 +247,7 @@ _Noreturn void init_main(const struct sandbox *sb, int supervisor)
 		.sb = sb,
 		.supervisor = supervisor,
 		.inner = -1,
+		.before_v = -1,
 		.signals = -1,
 		.idle_sock = -1,
 		.context = {.plan = sb->plan,

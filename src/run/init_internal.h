@@ -17,6 +17,7 @@ struct sandbox;
 struct init {
 	const struct sandbox *sb;
 	int supervisor;
+	int before_v; /* the mount namespace that pid 1 has left, or -1 */
 	int inner;
 	int signals;
 	struct seccomp_filters filters;

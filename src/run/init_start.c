@@ -154,6 +154,8 @@ static int enter_v(struct init *in, struct err *err)
 {
 	const struct plan *plan = in->sb->plan;
 
+	/* The kernel takes it apart when nobody has it any more, and waits for all processors. */
+	in->before_v = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
 	/* From here on the mounts are locked: they belong to U. */
 	if (unshare(CLONE_NEWUSER | CLONE_NEWNS) < 0)
 		return err_errno(err, errno, "cannot make the inner user namespace");
