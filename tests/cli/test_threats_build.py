@@ -348,12 +348,18 @@ def test_A11_profiles_that_hide_text():
     with Project() as p, Canary(p) as canary:
         for text in bad:
             p.write("sbx.ini", text)
-            for words in (["run", "echo", "ran"], ["profile", "show"], ["profile", "check"], ["status"],
-                          ["allow", "-y"]):
+            why = r"sbx\.ini:[1-3]: |larger than \d+ KiB|File too large"
+            for words in (["run", "echo", "ran"], ["profile", "show"], ["profile", "check"], ["allow", "-y"]):
                 result = p.sbx(*words)
-                refused(result, r"sbx\.ini:[1-3]: |larger than \d+ KiB|File too large")
+                refused(result, why)
                 check(len(result.err) < 5000, f"a message of {len(result.err)} bytes")
                 canary.unseen(result)
+            # It tells of what there is all the same, and warns.
+            result = p.sbx("status").ok()
+            match(why, result.err, "the warning")
+            check(len(result.err) < 5000, f"a warning of {len(result.err)} bytes")
+            threats.no_raw(result.raw + result.raw_err, "status")
+            canary.unseen(result)
 
 
 def test_A11_names_that_hide_text():
