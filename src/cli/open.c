@@ -125,6 +125,16 @@ int open_env(struct arena *a, struct workplace *w, struct err *err)
 	return err->errnum == ENOENT ? no_env(a, w, err) : -1;
 }
 
+/* Has the project that the caller is in an environment of that name? */
+static bool is_name(struct arena *a, const struct where *where, const char *name)
+{
+	const struct where named = {.env = name, .dir = where->dir};
+	_cleanup_workplace_ struct workplace w = WORKPLACE_EMPTY;
+	struct err why = {0};
+
+	return open_project(a, &named, &w, &why) == 0 && open_env(a, &w, &why) == 0;
+}
+
 int open_env_of(struct arena *a, const struct where *where, const char *id, struct workplace *w,
 		struct err *err)
 {
@@ -136,6 +146,8 @@ int open_env_of(struct arena *a, const struct where *where, const char *id, stru
 		if (err->errnum != ENOENT)
 			return -1;
 		err_set(err, "there is no environment with the id '%s'", id);
+		if (is_name(a, where, id))
+			return err_hint(err, "that is the name of one: -e %s", id);
 		return err_hint(err, "sbx list shows them");
 	}
 	w->project = w->env.project;

@@ -115,7 +115,9 @@ int project_find(struct arena *a, const char *start, const char **ret_dir, struc
 		*ret_dir = arena_strdup(a, dir);
 		return 0;
 	}
-	err_errno(err, ENOENT, "no '%s' in '%s' nor in a folder above it", PROJECT_FILE, from);
+	(void)err_set(err, "no '%s' in '%s' nor in a folder above it", PROJECT_FILE, from);
+	if (err)
+		err->errnum = ENOENT;
 	return err_hint(err, "'sbx init' makes one");
 }
 
@@ -190,7 +192,9 @@ static int no_such_profile(struct arena *a, const char *name, struct err *err)
 	const char *near;
 	size_t n = 0;
 
-	err_errno(err, ENOENT, "no profile is named '%s'", name);
+	(void)err_set(err, "no profile is named '%s'", name);
+	if (err)
+		err->errnum = ENOENT;
 	if (project_list_named(a, &v, &n, NULL) < 0)
 		return -1;
 	names = arena_alloc(a, (n + 1) * sizeof(*names));

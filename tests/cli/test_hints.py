@@ -72,8 +72,11 @@ def test_a_slip_makes_no_environment():
             refused(p.sbx(*words), FAILED, f"there is no environment 'trail' of '{p.dir}'",
                     "did you mean 'trial'? to make a new one: sbx enter --create -e trail, or sbx fork trail")
         equal(sorted(e["env"] for e in p.sbx("list", "--json").json()), ["default", "trial"], "environments")
+        for words in (["stop", "trial"], ["rm", "-f", "trial"]):
+            refused(p.sbx(*words), FAILED, "there is no environment with the id 'trial'", "that is the name of one: -e trial")
         p.sbx("stop", "-e", "trial").ok()
         p.sbx("rm", "-f", "-e", "trial").ok()
+        refused(p.sbx("stop", "trial"), FAILED, "there is no environment with the id 'trial'", "sbx list shows them")
 
 
 def test_a_broken_profile():
