@@ -17,6 +17,8 @@
 #define MAX_THREADS 3U
 /* So many entries may wait for the walk: some megabytes. */
 #define MAX_HELD 32768U
+/* A folder is opened by its path, and one far down would take long. */
+#define MAX_DEPTH 32U
 /* One folder is sooner listed by who has found it. */
 #define WORTH_IT 2U
 
@@ -105,6 +107,15 @@ static int by_path(const void *a, const void *b)
 	return strcmp((*x)->job->path, (*y)->job->path);
 }
 
+static bool is_far_down(const char *path)
+{
+	size_t depth = 0;
+
+	for (; *path && depth < MAX_DEPTH; path++)
+		depth += *path == '/';
+	return depth == MAX_DEPTH;
+}
+
 static struct ahead_job *job_new(const char *folder, const char *name)
 {
 	size_t len = strlen(folder);
@@ -124,10 +135,11 @@ static struct ahead_job *job_new(const char *folder, const char *name)
 /* Those of them that are folders, in the order of the walk; the caller frees.  NULL: none. */
 static struct listed **find_folders(const struct listing *l, const char *path, size_t *ret_n)
 {
+	const size_t end = is_far_down(path) ? 0 : l->n;
 	struct listed **v = NULL;
 	size_t n = 0;
 
-	for (size_t i = 0; i < l->n; i++) {
+	for (size_t i = 0; i < end; i++) {
 		if (!S_ISDIR(l->v[i]->st.st_mode) || !(l->v[i]->job = job_new(path, l->v[i]->name)))
 			continue;
 		if (!v)

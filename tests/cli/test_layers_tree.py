@@ -10,7 +10,9 @@ FOLDERS = {"host": ("/opt/t", "/etc/init.d", "/etc/pam.d", "/etc/security", "/et
                     "/usr/share/common-licenses", "/usr/share/bug"),
            "dir": ("/opt", "/var/tmp")}
 # With one id nothing is other than with many, but for the time.
-CROWD = 100_000 if harness.has_subids() or layers.SOAK else 5_000
+WHOLE = harness.has_subids() or layers.SOAK
+CROWD = 100_000 if WHOLE else 5_000
+SEEDS = (1, 2) if WHOLE else (1,)
 
 
 def without_sockets(lines):
@@ -34,7 +36,7 @@ def history(p, folders):
 
     layers.as_root(p, "python3 inside.py make /opt/t").ok()
     keep("a tree")
-    for seed in (1, 2):
+    for seed in SEEDS:
         done = layers.as_root(p, f"python3 inside.py mutate {seed} {' '.join(folders)}").ok().out
         check(int(done) > 20, f"changes that were made: {done}")
         keep(f"mutation {seed}")

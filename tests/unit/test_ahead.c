@@ -6,6 +6,7 @@
 #define FOLDERS 60
 #define FILES 30
 #define TRIES 500
+#define DEEP 100
 
 struct walk {
 	struct ahead *h;
@@ -88,6 +89,34 @@ static void test_all_of_it(void **state)
 	for (int i = 0; i < 20; i++) {
 		walk(d, true, false, 0);
 		walk(d, true, true, 0);
+	}
+}
+
+/* Also where no thread goes any more. */
+static void test_far_down(void **state)
+{
+	const struct diff_world *d = *state;
+	int at = fcntl(d->upper, F_DUPFD_CLOEXEC, 3);
+
+	for (int i = 0; i < DEEP; i++) {
+		int next = folder(at, "d");
+
+		file(next, "f", "");
+		dir(next, "beside");
+		(void)close(at);
+		at = next;
+	}
+	(void)close(at);
+	for (int i = 0; i < 10; i++) {
+		struct walk w = {.h = ahead_new(d->upper)};
+
+		ahead_begin(w.h);
+		buf_adds(&w.path, "");
+		go(&w, NULL, d->upper);
+		ahead_free(w.h);
+		buf_done(&w.path);
+		assert_int_equal(w.folders, 2 * DEEP);
+		assert_int_equal(w.others, DEEP);
 	}
 }
 
@@ -228,9 +257,13 @@ static void test_it_fails_as_it_would_alone(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		AHEAD_TEST(test_all_of_it),        AHEAD_TEST(test_a_walk_that_ends_early),
-		AHEAD_TEST(test_it_is_ahead),      AHEAD_TEST(test_another_folder),
-		AHEAD_TEST(test_what_a_list_says), AHEAD_TEST(test_it_fails_as_it_would_alone),
+		AHEAD_TEST(test_all_of_it),
+		AHEAD_TEST(test_far_down),
+		AHEAD_TEST(test_a_walk_that_ends_early),
+		AHEAD_TEST(test_it_is_ahead),
+		AHEAD_TEST(test_another_folder),
+		AHEAD_TEST(test_what_a_list_says),
+		AHEAD_TEST(test_it_fails_as_it_would_alone),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
