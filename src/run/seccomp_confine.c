@@ -58,7 +58,7 @@ static const struct seccomp_rule both[] = {
 	NOT_EXECUTABLE("mmap"),
 	NOT_EXECUTABLE("mmap2"),
 	NOT_EXECUTABLE("mprotect"),
-	ANY("write"), /* a last word, when there is no memory */
+	ANY("write"),       /* a last word, when there is no memory */
 	ANY("sigaltstack"), /* the address sanitizer asks for it before the end */
 	ANY("exit"),
 	ANY("exit_group"),
