@@ -44,6 +44,16 @@ int proc_wait(pid_t pid, int *ret_status, struct err *err)
 	return 0;
 }
 
+void proc_end(pid_t pid)
+{
+	int status;
+
+	if (pid <= 0)
+		return;
+	(void)kill(pid, SIGKILL);
+	(void)proc_wait(pid, &status, NULL);
+}
+
 int proc_exit_status(int wait_status)
 {
 	if (WIFSIGNALED(wait_status))

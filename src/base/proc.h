@@ -20,6 +20,9 @@ int proc_kill(int pidfd, int sig);
 /* waitpid(2) through EINTR; the wait status. */
 int proc_wait(pid_t pid, int *ret_status, struct err *err);
 
+/* Kill a child of ours that nobody has waited for yet, and wait for it.  0 or less: there is none. */
+void proc_end(pid_t pid);
+
 /* Turn a wait status into a shell's exit status: N, or 128+signal. */
 int proc_exit_status(int wait_status);
 
@@ -63,7 +66,8 @@ void proc_close_fds_except(int from, const int *keep, size_t n);
 /*
  * One message on a SOCK_SEQPACKET socket with up to PROC_MAX_FDS fds.
  * proc_send: all of it or -1 with errno (never SIGPIPE).
- * proc_recv: the length, 0 at end of file, -1 with errno; received fds are
+ * proc_recv: the length, 0 at end of file (behind all that was sent, whatever the other end
+ * has left unread), -1 with errno; received fds are
  * O_CLOEXEC, *ret_nfds of them; a message or fd list too long is -1 EMSGSIZE,
  * and nothing of it stays open.  ret_fds has room for PROC_MAX_FDS; where it is NULL,
  * a message with fds is too long.

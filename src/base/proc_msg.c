@@ -124,13 +124,15 @@ ssize_t proc_recv(int sock, void *p, size_t size, int *ret_fds, size_t *ret_nfds
 	int fds[PROC_MAX_FDS];
 	size_t nfds;
 	size_t most = ret_fds ? PROC_MAX_FDS : 0;
+	bool reset = false;
 	bool cut;
 	ssize_t n;
 
 	memset(&control, 0, sizeof(control));
 	do {
 		n = recvmsg(sock, &msg, MSG_CMSG_CLOEXEC);
-	} while (n < 0 && errno == EINTR);
+		/* Of an end that was closed with something unread this is told once, before what it had sent. */
+	} while (n < 0 && (errno == EINTR || (errno == ECONNRESET && !reset && (reset = true))));
 	if (n < 0)
 		return -1;
 

@@ -216,10 +216,5 @@ int relay_start(const struct relay *r, pid_t *ret_pid, struct err *err)
 
 void relay_stop(pid_t pid)
 {
-	int status;
-
-	if (pid <= 0)
-		return;
-	(void)kill(pid, SIGKILL);
-	(void)proc_wait(pid, &status, NULL);
+	proc_end(pid);
 }

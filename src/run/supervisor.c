@@ -188,13 +188,35 @@ static int go(struct supervisor *v, struct err *err)
 	return 0;
 }
 
+static int hear_init(struct supervisor *v, struct err *err);
+
+/* `err` is what came of the end of pid 1: where it has failed with a message, that is the cause. */
+static int last_words(struct supervisor *v, struct err *err)
+{
+	struct err why = {0};
+
+	for (;;) {
+		struct pollfd fd = {.fd = v->init_sock, .events = POLLIN};
+
+		if (poll(&fd, 1, 0) != 1)
+			return -1;
+		if (hear_init(v, &why) < 0) {
+			*err = why;
+			return -1;
+		}
+	}
+}
+
 /* A part has ended.  While starting this is a failure; later it is the end. */
 static int ended(struct supervisor *v, pid_t pid, int status, struct err *err)
 {
 	if (pid == v->init) {
 		v->init = 0;
 		v->over = true;
-		return v->up ? 0 : err_set(err, "cannot start the sandbox: pid 1 ended");
+		if (v->up)
+			return 0;
+		(void)err_set(err, "cannot start the sandbox: pid 1 ended");
+		return last_words(v, err);
 	}
 	if (pid == v->fuse.pid) {
 		v->fuse.pid = 0;
@@ -367,17 +389,6 @@ static int turn(struct supervisor *v, int timeout, struct err *err)
 	return 0;
 }
 
-static void end_process(pid_t pid)
-{
-	int status;
-
-	/* Our own child, not waited for: the number is still its. */
-	if (pid <= 0)
-		return;
-	(void)kill(pid, SIGKILL);
-	(void)proc_wait(pid, &status, NULL);
-}
-
 /* fuse-overlayfs may still have to write: it ends when the last mount is gone. */
 static void end_fuse(struct supervisor *v)
 {
@@ -397,15 +408,15 @@ static void end_fuse(struct supervisor *v)
 		(void)!read(v->signals, &info, sizeof(info));
 		service_listen(&v->fuse);
 	}
-	end_process(v->fuse.pid);
+	proc_end(v->fuse.pid);
 }
 
 static void tear_down(struct supervisor *v)
 {
 	/* With pid 1 goes all that runs inside: pid_namespaces(7). */
-	end_process(v->init);
-	end_process(v->ports.pid);
-	end_process(v->slirp.pid);
+	proc_end(v->init);
+	proc_end(v->ports.pid);
+	proc_end(v->slirp.pid);
 	end_fuse(v);
 	/* Else the next start removes it, and where the filesystem discards what becomes free it waits for that. */
 	if (v->sb->plan->driver == ROOT_KERNEL)
@@ -415,29 +426,12 @@ static void tear_down(struct supervisor *v)
 	prefetch_done(&v->prefetch);
 }
 
-/* Where pid 1 has failed meanwhile, we failed because it is gone: its words are the cause. */
-static int build_failed(struct supervisor *v, struct err *err)
-{
-	struct err why = {0};
-
-	for (;;) {
-		struct pollfd fd = {.fd = v->init_sock, .events = POLLIN};
-
-		if (poll(&fd, 1, 0) != 1)
-			return -1;
-		if (hear_init(v, &why) < 0) {
-			*err = why;
-			return -1;
-		}
-	}
-}
-
 static int run(struct supervisor *v, struct err *err)
 {
 	const uint64_t end = command_now_ms() + START_MS;
 
 	if (build(v, err) < 0)
-		return build_failed(v, err);
+		return last_words(v, err);
 	while (!v->over) {
 		const uint64_t now = command_now_ms();
 		int left = now < end ? (int)(end - now) : 0;

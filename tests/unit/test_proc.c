@@ -254,6 +254,25 @@ static void a_message_with_fds(void **state)
 	(void)close(s[1]);
 }
 
+/* Whoever fails says why and ends, with what it was sent unread. */
+static void last_words_arrive_though_something_was_unread(void **state)
+{
+	char text[16] = "";
+	int s[2];
+
+	(void)state;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, s), 0);
+	assert_int_equal(proc_send(s[0], "order", 5, NULL, 0), 0);
+	assert_int_equal(proc_send(s[1], "why", 3, NULL, 0), 0);
+	assert_int_equal(proc_send(s[1], "else", 4, NULL, 0), 0);
+	(void)close(s[1]);
+	assert_int_equal(proc_recv(s[0], text, sizeof(text), NULL, NULL), 3);
+	assert_memory_equal(text, "why", 3);
+	assert_int_equal(proc_recv(s[0], text, sizeof(text), NULL, NULL), 4);
+	assert_int_equal(proc_recv(s[0], text, sizeof(text), NULL, NULL), 0);
+	(void)close(s[0]);
+}
+
 static void eight_fds_arrive_though_credentials_are_asked_for(void **state)
 {
 	char text[4];
@@ -394,6 +413,7 @@ int main(void)
 		cmocka_unit_test(find),
 		cmocka_unit_test(close_all_but_some),
 		cmocka_unit_test(a_message_with_fds),
+		cmocka_unit_test(last_words_arrive_though_something_was_unread),
 		cmocka_unit_test(eight_fds_arrive_though_credentials_are_asked_for),
 		cmocka_unit_test(too_many_fds_are_all_closed),
 		cmocka_unit_test(what_cannot_be_sent),
