@@ -237,15 +237,13 @@ static int commit(struct build *b, const struct build_stage *stage, const struct
 /* Known, and its layer is there. */
 static bool is_cached(struct build *b, const char *key, struct build_cached *ret)
 {
-	_cleanup_fd_ int fd = -1;
 	struct err why = {0};
 
 	if (b->no_cache || build_cache_get(b->store, key, ret, &why) < 0)
 		return false;
 	if (!ret->layer[0])
 		return true;
-	return pin_add(&b->pin, ret->layer, &why) == 0 &&
-	       layer_open(b->a, b->store, ret->layer, &fd, NULL, &why) == 0;
+	return pin_add(&b->pin, ret->layer, &why) == 0 && layer_has(b->a, b->store, ret->layer);
 }
 
 static int do_work(struct build *b, struct build_stage *stage, const struct build_work *work,

@@ -286,7 +286,6 @@ static int named_twice(const char *word, size_t colon, const char *env, struct e
 	return err_hint(err, "%s alone, or -e %s with '%s'", word, env, word + colon);
 }
 
-/* Which of the two is inside, and in which environment. */
 /* A tar on the standard streams, as podman and docker have it, is what tar itself is for. */
 static int stream(bool in, struct err *err)
 {
@@ -298,6 +297,7 @@ static int stream(bool in, struct err *err)
 				  "inside; ./- is a file of that name");
 }
 
+/* Which of the two is inside, and in which environment. */
 static int read_words(struct arena *a, const char *const *words, struct where *where,
 		      struct job *ret, struct err *err)
 {

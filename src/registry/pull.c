@@ -106,13 +106,6 @@ static bool is_foreign(const char *type)
 	return strstr(type, "nondistributable") || strstr(type, ".foreign.");
 }
 
-static bool layer_is_there(const struct store *s, struct arena *a, const char *diff_id)
-{
-	_cleanup_fd_ int fd = -1;
-
-	return layer_open(a, s, diff_id, &fd, NULL, NULL) == 0;
-}
-
 static int choose_layers(struct pulling *p, const struct image_info *info, struct err *err)
 {
 	p->n = 0;
@@ -126,7 +119,7 @@ static int choose_layers(struct pulling *p, const struct image_info *info, struc
 			reuse(p, d);
 			continue;
 		}
-		if (is_ours(p, diff_id) && layer_is_there(p->t->store, p->c->a, diff_id)) {
+		if (is_ours(p, diff_id) && layer_has(p->c->a, p->t->store, diff_id)) {
 			p->reused++;
 			continue;
 		}
@@ -147,7 +140,7 @@ static int check_layers(const struct pulling *p, const struct image_info *info, 
 	for (size_t i = 0; i < info->manifest.n; i++) {
 		const char *diff_id = info->config.diff_ids[i];
 
-		if (!is_ours(p, diff_id) && layer_is_there(p->t->store, p->c->a, diff_id) &&
+		if (!is_ours(p, diff_id) && layer_has(p->c->a, p->t->store, diff_id) &&
 		    layer_proof(p->c->a, p->t->store, &info->manifest.layers[i], diff_id, err) < 0)
 			return -1;
 	}

@@ -220,13 +220,10 @@ int hostfs_mount(int sock, int *ret_fd, struct err *err)
 
 void hostfs_done(struct hostfs *h)
 {
-	int status;
-
 	if (!h)
 		return;
 	if (h->pid > 0) {
-		(void)kill(h->pid, SIGKILL);
-		(void)proc_wait(h->pid, &status, NULL);
+		proc_end(h->pid);
 		cleanup_fd(&h->sock);
 	}
 	h->pid = 0;

@@ -168,13 +168,6 @@ static const char *digest_of_name(const char *path)
 	return name && layer_is_digest(name) ? name : NULL;
 }
 
-static bool has_layer(const struct archive_in *in, const char *hex)
-{
-	_cleanup_fd_ int fd = -1;
-
-	return layer_open(in->a, in->store, hex, &fd, NULL, NULL) == 0;
-}
-
 /* By its first header: "ustar" is both POSIX' and, with other bytes behind it, GNU's. */
 static bool is_tar(const struct contents *c)
 {
@@ -194,7 +187,7 @@ static int take_layer(struct archive_in *in, struct contents *c, const char *hex
 	/* Before it is looked for. */
 	if (pin_add(in->pin, hex, err) < 0)
 		return -1;
-	if (has_layer(in, hex))
+	if (layer_has(in->a, in->store, hex))
 		return check_contents(c, hex, err);
 	r = in->layer(in->layer_ctx, hex, c->size, read_contents, c, &why);
 	if (r == 0) {

@@ -85,6 +85,13 @@ int layer_open(struct arena *a, const struct store *s, const char *digest, int *
 	return 0;
 }
 
+bool layer_has(struct arena *a, const struct store *s, const char *digest)
+{
+	_cleanup_fd_ int fd = -1;
+
+	return layer_open(a, s, digest, &fd, NULL, NULL) == 0;
+}
+
 int layer_open_tree(struct arena *a, const struct store *s, const char *digest, const char *tree,
 		    int *ret_fd, struct err *err)
 {

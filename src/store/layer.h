@@ -44,6 +44,9 @@ bool layer_is_digest(const char *s);
 int layer_open(struct arena *a, const struct store *s, const char *digest, int *ret_fd,
 	       struct layer_info *ret, struct err *err);
 
+/* Is it there? */
+bool layer_has(struct arena *a, const struct store *s, const char *digest);
+
 /* The tree of that name in the layer's folder, to be listed. */
 int layer_open_tree(struct arena *a, const struct store *s, const char *digest, const char *tree,
 		    int *ret_fd, struct err *err);
