@@ -194,73 +194,15 @@ def sound(p, env=None):
     check(not litter, f"left in tmp/: {litter}")
 
 
-# ---- another machine ------------------------------------------------------------------------
+# ---- proxies --------------------------------------------------------------------------------
 
 
-class Elsewhere:
-    """
-    A proxy that leads each connection (CONNECT) to one registry of this machine, so that it is on another one, as far as
-    sbx can tell.  `.env` has the variables for it, and knows the authority in `ca`.
-    """
+class Proxy:
+    """A server on loopback before the one at `host`: each connection is a thread in `carry`."""
 
-    def __init__(self, registry, env):
-        address, port = registry.host.split(":")
-        self.target, self.ca, self.wanted, self.base = (address, int(port)), registry.dir, [], env
-
-    def __enter__(self):
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        threading.Thread(target=self.accept, daemon=True).start()
-        config = tempfile.mkdtemp(prefix="config", dir=harness.base())
-        certs = os.path.join(config, "containers/certs.d", ELSEWHERE)
-        os.makedirs(certs)
-        shutil.copy(os.path.join(self.ca, "ca.crt"), certs)
-        self.env = dict(self.base, XDG_CONFIG_HOME=config, http_proxy="", no_proxy="",
-                        https_proxy=f"http://127.0.0.1:{self.listener.getsockname()[1]}")
-        return self
-
-    def __exit__(self, *exc):
-        self.listener.shutdown(socket.SHUT_RDWR)
-        self.listener.close()
-        return False
-
-    def login(self):
-        """As `sbx login` writes it."""
-        word = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
-        with open(os.path.join(self.env["XDG_CONFIG_HOME"], "containers/auth.json"), "w", encoding="ascii") as f:
-            json.dump({"auths": {ELSEWHERE: {"auth": word}}}, f)
-
-    def accept(self):
-        with contextlib.suppress(OSError):
-            while True:
-                client = self.listener.accept()[0]
-                threading.Thread(target=self.carry, args=(client,), daemon=True).start()
-
-    def carry(self, client):
-        with client, contextlib.suppress(OSError):
-            head = b""
-            while not head.endswith(b"\r\n\r\n"):
-                head += client.recv(1)
-            self.wanted.append(head.split()[1].decode())
-            with socket.create_connection(self.target) as server:
-                client.sendall(b"HTTP/1.1 200 there\r\n\r\n")
-                back = threading.Thread(target=Cutter.copy, args=(server, client, None), daemon=True)
-                back.start()
-                Cutter.copy(client, server, None)
-                back.join(60)
-
-
-# ---- a line that breaks ---------------------------------------------------------------------
-
-
-class Cutter:
-    """
-    A proxy on loopback before a registry at `host`: of what a client sends, it lets through as many bytes as
-    `allowance()` says for each connection (None: all), then cuts, to both sides.  `cuts` counts.
-    """
-
-    def __init__(self, host, allowance):
+    def __init__(self, host):
         address, port = host.split(":")
-        self.target, self.allowance, self.cuts = (address, int(port)), allowance, 0
+        self.target = address, int(port)
 
     def __enter__(self):
         self.listener = socket.create_server(("127.0.0.1", 0))
@@ -280,17 +222,6 @@ class Cutter:
                 client = self.listener.accept()[0]
                 threading.Thread(target=self.carry, args=(client,), daemon=True).start()
 
-    def carry(self, client):
-        with client, contextlib.suppress(OSError), socket.create_connection(self.target) as server:
-            back = threading.Thread(target=self.copy, args=(server, client, None), daemon=True)
-            back.start()
-            if self.copy(client, server, self.allowance()):
-                self.cuts += 1
-                client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-                client.shutdown(socket.SHUT_RDWR)
-                server.shutdown(socket.SHUT_RDWR)
-            back.join(60)
-
     @staticmethod
     def copy(source, to, allowed):
         """To the end, or until so many bytes are through: true."""
@@ -306,3 +237,71 @@ class Cutter:
                     allowed -= len(data)
             return True
         return False
+
+
+# ---- another machine ------------------------------------------------------------------------
+
+
+class Elsewhere(Proxy):
+    """
+    A proxy that leads each connection (CONNECT) to one registry of this machine, so that it is on another one, as far as
+    sbx can tell.  `.env` has the variables for it, and knows the authority in `ca`.
+    """
+
+    def __init__(self, registry, env):
+        super().__init__(registry.host)
+        self.ca, self.wanted, self.base = registry.dir, [], env
+
+    def __enter__(self):
+        super().__enter__()
+        config = tempfile.mkdtemp(prefix="config", dir=harness.base())
+        certs = os.path.join(config, "containers/certs.d", ELSEWHERE)
+        os.makedirs(certs)
+        shutil.copy(os.path.join(self.ca, "ca.crt"), certs)
+        self.env = dict(self.base, XDG_CONFIG_HOME=config, http_proxy="", no_proxy="",
+                        https_proxy=f"http://{self.host}")
+        return self
+
+    def login(self):
+        """As `sbx login` writes it."""
+        word = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
+        with open(os.path.join(self.env["XDG_CONFIG_HOME"], "containers/auth.json"), "w", encoding="ascii") as f:
+            json.dump({"auths": {ELSEWHERE: {"auth": word}}}, f)
+
+    def carry(self, client):
+        with client, contextlib.suppress(OSError):
+            head = b""
+            while not head.endswith(b"\r\n\r\n"):
+                head += client.recv(1)
+            self.wanted.append(head.split()[1].decode())
+            with socket.create_connection(self.target) as server:
+                client.sendall(b"HTTP/1.1 200 there\r\n\r\n")
+                back = threading.Thread(target=self.copy, args=(server, client, None), daemon=True)
+                back.start()
+                self.copy(client, server, None)
+                back.join(60)
+
+
+# ---- a line that breaks ---------------------------------------------------------------------
+
+
+class Cutter(Proxy):
+    """
+    A proxy on loopback before a registry at `host`: of what a client sends, it lets through as many bytes as
+    `allowance()` says for each connection (None: all), then cuts, to both sides.  `cuts` counts.
+    """
+
+    def __init__(self, host, allowance):
+        super().__init__(host)
+        self.allowance, self.cuts = allowance, 0
+
+    def carry(self, client):
+        with client, contextlib.suppress(OSError), socket.create_connection(self.target) as server:
+            back = threading.Thread(target=self.copy, args=(server, client, None), daemon=True)
+            back.start()
+            if self.copy(client, server, self.allowance()):
+                self.cuts += 1
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                client.shutdown(socket.SHUT_RDWR)
+                server.shutdown(socket.SHUT_RDWR)
+            back.join(60)
